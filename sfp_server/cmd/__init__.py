@@ -1,0 +1,1 @@
+"""Commands as data. Nothing runs here."""

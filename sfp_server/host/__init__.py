@@ -1,0 +1,1 @@
+"""Where a command runs: this machine, one reached by SSH, or nowhere (a dry run)."""
