@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +42,12 @@ def adopt_orphans() -> None:
 
 
 def start(
-    argv: Sequence[str],
-    environment: Mapping[str, str],
-    output: int,
-    folder: Path,
-    death_signal: str = "SIGKILL",
-) -> "subprocess.Popen[bytes]":
-    """Start a program in a session of its own with nothing on its standard input; the kernel sends it `death_signal`
-    when we die. Call it from the main thread only: the kernel means the thread that forked."""
-    return subprocess.Popen(
+    argv: Sequence[str], environment: Mapping[str, str], output: int, folder: Path, death_signal: str = "SIGKILL"
+) -> int:
+    """Start a program in a session of its own with nothing on its standard input, and return its number; the kernel
+    sends it `death_signal` when we die. Call it from the main thread only: the kernel means the thread that forked.
+    The caller reaps it."""
+    process = subprocess.Popen(
         argv,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
@@ -57,8 +55,16 @@ def start(
         stderr=output,
         cwd=folder,
         start_new_session=True,
-        preexec_fn=_dies_with(os.getpid(), signal.Signals[death_signal]),  # noqa: PLW1509  # we have one thread
+        preexec_fn=_dies_with(os.getpid(), signal.Signals[death_signal]),
     )
+    process.returncode = 0  # or the next Popen would reap it for us
+    return process.pid
+
+
+def kill_group(pid: int) -> None:
+    """Kill a child that is not reaped yet, with its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _dies_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
@@ -101,23 +107,18 @@ def tree(roots: Iterable[int], processes: Mapping[int, Stat]) -> list[Stat]:
 
 
 def marked(*marks: str) -> list[Stat]:
-    """The living processes whose environment holds all these marks, each `NAME=value` or `NAME=start` with a `*`."""
-    wanted = [mark.encode() for mark in marks]
+    """The living processes, but for this one, whose environment holds all these `NAME=value`."""
+    wanted = {mark.encode() for mark in marks}
     own = os.getpid()
     numbers = (int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != own)
-    return [found for pid in numbers if _has_marks(pid, wanted) and (found := stat(pid)) and found.alive]
+    return [found for pid in numbers if wanted <= _environment(pid) and (found := stat(pid)) and found.alive]
 
 
-def _has_marks(pid: int, marks: Sequence[bytes]) -> bool:
+def _environment(pid: int) -> set[bytes]:
     try:
-        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:
-        return False
-    return all(any(_fits(entry, mark) for entry in entries) for mark in marks)
-
-
-def _fits(entry: bytes, mark: bytes) -> bool:
-    return entry.startswith(mark[:-1]) if mark.endswith(b"*") else entry == mark
+        return set()
 
 
 def is_same(process: Stat) -> bool:

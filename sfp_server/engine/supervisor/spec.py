@@ -137,7 +137,7 @@ def load(folder: Path) -> Bundle:
     problems += _wrong_order(specs)
     if problems:
         raise SfpError("\n  ".join([f"{path}:", *problems]))
-    return _bundle(folder.absolute(), fields, specs)
+    return _bundle(folder.resolve(), fields, specs)
 
 
 def _bundle(folder: Path, fields: Mapping[str, Any], specs: tuple[Spec, ...]) -> Bundle:
