@@ -16,8 +16,8 @@ from sfp_server.errors import SfpError
 
 BASE: Final = "/sfp/api"
 RECONNECTS: Final = 30
-_QUIET: Final = 45.0  # seconds without a byte after which a stream counts as broken; the server speaks every 15
-_TIMEOUT: Final = httpx.Timeout(30, connect=10)
+_ANSWER: Final = httpx.Timeout(30, connect=10)
+_STREAM: Final = httpx.Timeout(30, connect=10, read=45)  # the server speaks every 15 s: longer silence is a break
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Api:
         self._clock = clock or SystemClock()
         with reaching(url):
             self._http = httpx.Client(
-                base_url=self.url + BASE, headers=_headers(token), timeout=_TIMEOUT, transport=transport
+                base_url=self.url + BASE, headers=_headers(token), timeout=_ANSWER, transport=transport
             )
 
     def __enter__(self) -> "Api":
@@ -148,8 +148,7 @@ class Api:
 
     def _stream(self, path: str, position: Position) -> Iterator[Event]:
         headers = {"Accept": "text/event-stream", **position.headers}
-        timeout = httpx.Timeout(_TIMEOUT, read=_QUIET)
-        with reaching(self.url), self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+        with reaching(self.url), self._http.stream("GET", path, headers=headers, timeout=_STREAM) as response:
             if not response.is_success:
                 response.read()
             refuse(response)
