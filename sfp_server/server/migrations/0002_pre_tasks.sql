@@ -22,7 +22,7 @@ CREATE TABLE sfp.task (
   timeout         double precision NOT NULL CHECK (timeout > 0),       -- seconds that one attempt may take
   max_attempts    smallint NOT NULL CHECK (max_attempts BETWEEN 1 AND 10),
   created_at      timestamptz NOT NULL DEFAULT now(),
-  created_by      text NOT NULL DEFAULT (sfp.claims() ->> 'sub'),
+  created_by      text NOT NULL DEFAULT sfp.claim('sub'),
   status          text NOT NULL DEFAULT 'pending'
                   CHECK (status IN ('pending', 'active', 'completed', 'failed', 'cancelled')),
   ready_at        timestamptz NOT NULL DEFAULT now(),    -- not before: now, or after the delay of a retry
@@ -91,7 +91,7 @@ CREATE INDEX task_event_of_task ON sfp.task_event (task_id, id);
 
 -- What a principal has asked for under an Idempotency-Key, kept for 24 h.
 CREATE TABLE sfp.idempotency (
-  principal   text NOT NULL DEFAULT (sfp.claims() ->> 'sub'),
+  principal   text NOT NULL DEFAULT sfp.claim('sub'),
   key         text NOT NULL,
   at          timestamptz NOT NULL DEFAULT now(),
   fingerprint bytea NOT NULL,
@@ -113,11 +113,11 @@ CREATE POLICY seen ON sfp.worker_class FOR SELECT USING (true);
 
 CREATE POLICY seen ON sfp.task FOR SELECT USING ((SELECT sfp.may('task:read')));
 CREATE POLICY submitted ON sfp.task FOR INSERT
-  WITH CHECK ((SELECT sfp.may('task:submit')) AND created_by = (SELECT sfp.claims() ->> 'sub'));
+  WITH CHECK ((SELECT sfp.may('task:submit')) AND created_by = (SELECT sfp.claim('sub')));
 CREATE POLICY worked ON sfp.task FOR UPDATE USING ((SELECT sfp.may('task:work')));
 CREATE POLICY cancelled ON sfp.task FOR UPDATE USING (
   (SELECT sfp.may('task:cancel:any'))
-  OR (SELECT sfp.may('task:cancel')) AND created_by = (SELECT sfp.claims() ->> 'sub')
+  OR (SELECT sfp.may('task:cancel')) AND created_by = (SELECT sfp.claim('sub'))
 );
 
 CREATE POLICY seen ON sfp.slot FOR SELECT USING ((SELECT sfp.may('task:read')));
@@ -132,7 +132,7 @@ CREATE POLICY told ON sfp.task_event FOR INSERT WITH CHECK (
 );
 
 CREATE POLICY own ON sfp.idempotency USING (
-  principal = (SELECT sfp.claims() ->> 'sub') OR (SELECT sfp.may('task:work'))
+  principal = (SELECT sfp.claim('sub')) OR (SELECT sfp.may('task:work'))
 );
 
 GRANT SELECT ON sfp.worker_class TO sfp_api;

@@ -12,7 +12,7 @@ WITH keyed AS (
   RETURNING task_id
 ), stored AS (
   INSERT INTO sfp.task (id, type, class, data, description, timeout, max_attempts)
-  SELECT $1::uuid, $2::text, $3::text, $4::text::json, $5::text, $6::double precision, $7::smallint
+  SELECT $1::uuid, $2::text, $3::text, $4::json, $5::text, $6::double precision, $7::smallint
   WHERE $8::text IS NULL OR EXISTS (SELECT FROM keyed)
   RETURNING id, type, class
 ), told AS (
@@ -28,7 +28,7 @@ SELECT id FROM stored;
 -- The task that a principal's Idempotency-Key stands for, and whether it was asked for in the same words.
 SELECT task.id, task.type, idempotency.fingerprint = $2::bytea AS same
 FROM sfp.idempotency JOIN sfp.task ON task.id = idempotency.task_id
-WHERE principal = sfp.claims() ->> 'sub' AND key = $1::text;
+WHERE principal = sfp.claim('sub') AND key = $1::text;
 
 -- name: forget_keys
 -- Drop Idempotency-Keys that are past their 24 h.
@@ -133,21 +133,21 @@ WITH live AS MATERIALIZED (
       ready_at = CASE outcome WHEN 'failed' THEN now() + $9::double precision * interval '1 second' ELSE ready_at END,
       progress = CASE outcome WHEN 'completed' THEN 100 ELSE progress END,
       finished_at = CASE verdict.status WHEN 'pending' THEN NULL ELSE now() END,
-      result = $4::text::json,
-      error = CASE outcome WHEN 'completed' THEN NULL WHEN 'handed back' THEN error ELSE $5::text::json END,
-      files = $6::text::json
+      result = $4::json,
+      error = CASE outcome WHEN 'completed' THEN NULL WHEN 'handed back' THEN error ELSE $5::json END,
+      files = $6::json
   FROM verdict WHERE task.id = verdict.id
   RETURNING task.id, task.status, verdict.attempt, verdict.outcome, verdict.cause, task.type, task.class
 ), freed AS (
   UPDATE sfp.slot SET task_id = NULL FROM ended WHERE slot.task_id = ended.id
 ), closed AS (
   UPDATE sfp.attempt
-  SET finished_at = now(), outcome = ended.outcome, cause = ended.cause, error = $5::text::json
+  SET finished_at = now(), outcome = ended.outcome, cause = ended.cause, error = $5::json
   FROM ended WHERE attempt.task_id = ended.id AND attempt.lease = $2::bigint
 ), told AS (
   INSERT INTO sfp.task_event (task_id, attempt, kind, data)
   SELECT id, attempt, 'status',
-    json_build_object('status', status, 'attempt', attempt, 'cause', cause, 'error', $5::text::json)
+    json_build_object('status', status, 'attempt', attempt, 'cause', cause, 'error', $5::json)
   FROM ended
 ), audited AS (
   INSERT INTO sfp.event (action, resource, outcome, data)
@@ -168,7 +168,7 @@ ORDER BY task.lease_until LIMIT 1 FOR UPDATE OF task SKIP LOCKED;
 -- name: stale
 -- Audit that somebody wanted to act ($3) on a lease that is no longer theirs. It changed nothing.
 INSERT INTO sfp.event (action, resource, outcome, data)
-VALUES ('task.stale', 'task/' || $1::uuid, 'rejected', jsonb_build_object('lease', $2::bigint, 'attempted', $3::text));
+VALUES ('task.stale', 'task/' || $1::uuid, 'stale', jsonb_build_object('lease', $2::bigint, 'attempted', $3::text));
 
 -- name: cancel
 -- A waiting task is cancelled at once, an active one is asked to end; once asked, or at its end, it is left alone.
