@@ -17,6 +17,80 @@ MOST_ATTEMPTS: Final = 10
 
 
 @dataclass(frozen=True)
+class NewTask:
+    """A task as it was asked for, checked. `timeout` is what one attempt may take; `attempts` how many there may be."""
+
+    type: str
+    data: Any
+    priority: WorkerClass
+    timeout: float
+    attempts: int
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as it is now. `attempt` counts those that were begun; `cancelling`: it runs, and was asked to end."""
+
+    id: str
+    type: str
+    priority: WorkerClass
+    status: Status
+    description: str | None
+    progress: int
+    message: str | None
+    attempt: int
+    cancelling: bool
+    created_at: datetime
+    created_by: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: Mapping[str, Any] | None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in TERMINAL
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a task; without `finished_at` it runs."""
+
+    number: int
+    lease: int
+    worker: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    cause: Cause | None
+    error: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a task. Ids of one task grow in the order in which its events became visible."""
+
+    id: int
+    kind: Literal["status", "progress", "log"]
+    attempt: int
+    at: datetime
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The queue of one class: tasks that wait and run, seconds that the oldest ready one has waited (none: nothing
+    waits), slots that are enabled, and slots that are filled."""
+
+    name: WorkerClass
+    pending: int
+    active: int
+    oldest: float | None
+    slots: int
+    used: int
+
+
+@dataclass(frozen=True)
 class Claim:
     """The right to run one attempt of a task and to report on it, for as long as its lease lives.
 
@@ -65,7 +139,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class File:
-    """A file that an attempt left in the object store, under `key`."""
+    """A file that an attempt left in the object store, under `key`. `size` is in bytes, `sha256` in hex."""
 
     name: str
     size: int
