@@ -1,4 +1,4 @@
-"""Rows of the queue as values, and values as its columns take them. JSON is text in the database, decoded here, once."""
+"""Rows of the queue as values, and values as its columns take them. JSON is text there, decoded here, once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,8 +12,8 @@ _PLAIN: Final = ("type", "status", "description", "progress", "message", "attemp
 _MADE: Final = ("created_at", "created_by", "started_at", "finished_at")
 
 TASK: Final = (
-    "id, type, class, status, description, progress, message, attempt, created_at, created_by, started_at, finished_at, "
-    "error, status = 'active' AND cancel_asked_at IS NOT NULL AS cancelling"
+    "id, type, class, status, description, progress, message, attempt, created_at, created_by, started_at, "
+    "finished_at, error, status = 'active' AND cancel_asked_at IS NOT NULL AS cancelling"
 )
 
 

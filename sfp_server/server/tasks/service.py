@@ -1,20 +1,20 @@
 """The rules of the queue.
 
 **Order.** Inside a class first in, first out, by the moment a task became ready. A slot runs its own class; slots but
-the first are lent downward (critical to normal and batch, normal to batch) while no task of their own class waits, and
-while the lower class has no free slot of its own (or has left a task waiting for 2 s: its worker may be away). Among the
+the first are lent downward (critical to normal and batch, normal to batch) while no task of their own class waits and
+the lower class has no free slot of its own (or has left a task waiting for 2 s: its worker may be away). Among the
 classes that may borrow, the order is by virtual deadline: the moment a task became ready plus 0 s for critical, 60 s
 for normal, 600 s for batch.
 
-**Nothing starves.** A class with n slots of its own has at least its first slot for itself alone, so a task waits no
-longer than the tasks of its class before it take there. A class without slots competes for the lent ones on equal terms
-by virtual deadline: a batch task is overtaken only by tasks that became ready less than 600 s after it (540 s for
-normal ones there), so it waits at most 600 s longer than what was ready when it came takes to run. A class without slots
-where no class above has two runs nothing until `set_workers` changes that.
+**Nothing starves.** A class with slots has at least the first one for itself alone, so a task waits no longer than the
+tasks of its class before it take there. A class without slots competes for lent ones on equal terms, by virtual
+deadline: a batch task is overtaken only by tasks that became ready less than 600 s after it, so it waits at most 600 s
+longer than what was ready before it takes to run. (Without slots, and without a lent one above, a class does not run
+until `set_workers` changes that.)
 
-**At least once, fenced.** A claim raises the lease. Whoever reports holds id, lease and status active under the row's lock
-or is stale: the report changes nothing and is audited. So a task has one terminal transition and one accepted result, and
-a result that comes late from a worker that was given up is dropped.
+**At least once, fenced.** A claim raises the lease. Whoever reports holds id, lease and status active under the lock of
+the row, or is stale: the report changes nothing and is audited. So a task has one terminal transition and one accepted
+result, and what a worker says that was given up is dropped.
 """
 
 import random
@@ -28,7 +28,7 @@ from sfp_server.server.ids import new_id
 from sfp_server.server.principal import Principal, system
 from sfp_server.server.tasks import refusals, submission
 from sfp_server.server.tasks.doorbell import CANCEL, TASK, WORK, Bell, Ear
-from sfp_server.server.tasks.model import CLASSES, Attempt, Beat, Claim, Entry, Event, File, Lane, Outcome, Task
+from sfp_server.server.tasks.model import CLASSES, Attempt, Beat, Claim, End, Entry, Event, File, Lane, Outcome, Task
 from sfp_server.server.tasks.reports import ending_of, handed_back, legible, slots_of
 from sfp_server.server.tasks.store import Brought, Ended, Filters, Lines, Store
 from sfp_server.server.tasks.stream import follow
@@ -53,7 +53,7 @@ class Backoff:
     def after(self, attempt: int) -> float:
         """Seconds to rest after the attempt of this number."""
         whole = min(self.most, self.first * 2 ** (attempt - 1))
-        return whole * (0.5 + self.random() / 2)
+        return float(whole * (0.5 + self.random() / 2))
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Tasks:
         await self.task(who, id)
         return await self._store.logs(who, id, lines)
 
-    def events(self, who: Principal, id: str, after: int = 0) -> AsyncIterator[Event | None]:
+    def events(self, who: Principal, id: str, after: int = 0) -> AsyncIterator[Event | End | None]:
         """Everything that happens to a task after an event, to its end; nothing (None) each second without news."""
         return follow(self._store, self._bell, who, id, after)
 

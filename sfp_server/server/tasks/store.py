@@ -137,7 +137,7 @@ class Store:
         await connection.execute(self._sql["stale"], claim.id, claim.lease, attempted)
 
     async def cancel(self, who: Principal, id: str) -> str | None:
-        """Cancel a task or ask it to end; its status then. Nothing: there was nothing (more) to ask, or not by `who`."""
+        """Cancel a task or ask it to end; its status then. Nothing: nothing (more) to ask, or not by `who`."""
         async with self._db.acting(who) as connection:
             row = await connection.fetchrow(self._sql["cancel"], id)
         return row["status"] if row else None
