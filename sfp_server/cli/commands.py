@@ -3,6 +3,9 @@
 from sfp_server.cli.lazy import Entry
 
 COMMANDS: dict[str, Entry] = {
+    "init": Entry("sfp_server.cli.init", "Write the settings and secrets of a new instance."),
+    "config": Entry("sfp_server.cli.config", "Show and change the settings of an instance."),
+    "render": Entry("sfp_server.cli.render", "Write the files that start would run to a folder."),
     "start": Entry("sfp_server.cli.start", "Start the instance as its settings say, or bring back what died."),
     "stop": Entry("sfp_server.cli.stop", "Let running tasks end, then stop the instance."),
     "status": Entry("sfp_server.cli.status", "Show how the instance and its services are."),
