@@ -61,10 +61,11 @@ def would(api: "Api", method: str, path: str, body: Any = None) -> None:
 
 def _of_this_machine(given: "Secret | None", tenant: str | None, base: Path | None) -> "Api":
     from sfp_server.client import Api
-    from sfp_server.ops import config, secrets
+    from sfp_server.ops.config import load
+    from sfp_server.ops.secrets import load as load_secrets
 
     instance = ui.instance(tenant, base)
-    return Api(config.load(instance).public_url, given or secrets.load(instance)["owner-token"])
+    return Api(load(instance).public_url, given or load_secrets(instance)["owner-token"])
 
 
 def _token(where: str | None) -> str | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Submit tasks, follow them, fetch their results.")
 
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
 ID = Annotated[str, typer.Argument(metavar="ID", help="The task.", show_default=False)]
 
 
@@ -229,6 +231,3 @@ def _seconds(text: str | None) -> float | None:
         return float(number) * _UNITS[unit]
     except ValueError:
         raise UsageError(f'--timeout "{text}" is not a time.', "Write it as 90s, 15m or 2h.") from None
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600}

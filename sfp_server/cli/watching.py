@@ -110,10 +110,8 @@ class _Screen:
             typer.echo(f" → running in {ui.duration(monotonic() - self._began)}", err=self._err)
             self._open = False
         elif data.get("status") == "pending" and (data.get("cause") or data.get("error")):
-            error = data.get("error") or {}
-            self.line(
-                f"Attempt {data.get('attempt', '')} ended ({error.get('message') or data.get('cause')}); again soon"
-            )
+            why = (data.get("error") or {}).get("message") or data.get("cause")
+            self.line(f"Attempt {data.get('attempt', '')} ended: {plain(str(why))}. It is tried again.")
         elif data.get("cancelling"):
             self.line("Asked to end")
 
