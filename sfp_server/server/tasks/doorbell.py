@@ -24,7 +24,7 @@ _GONE: Final = (RedisError, OSError, TimeoutError)
 
 
 class Ear:
-    """Listens on one channel. What is said between two waits is kept, so nothing is missed while its owner is at work."""
+    """Listens on one channel. What is said between two waits is kept: nothing is missed meanwhile."""
 
     def __init__(self) -> None:
         self._said: deque[str] = deque(maxlen=1000)
