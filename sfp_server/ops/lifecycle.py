@@ -17,8 +17,8 @@ from sfp_server.ops.site import Seen, Site, is_in_place, listens_on, look, who
 from sfp_server.ops.starting import Start
 from sfp_server.ops.state import DISPATCHERS, alive
 
-DRAIN = 300.0
-"""Seconds that running tasks get to end in a stop; then they are handed back."""
+DRAIN = 150.0
+"""Seconds that a worker gets to end: it lets its tasks end, and hands back those that do not in time by itself."""
 
 KEPT = ("data", "backups", "server.yml", "secrets.yml")
 """What `destroy --keep-data` leaves: the data, and what is needed to start with it again."""
@@ -43,7 +43,7 @@ def start(site: Site, restart: bool = False) -> Outcome:
         _check(site, seen)
         wanted = site.wanted()
         steps = Start(site, wanted, seen).steps()
-        _run(site, lock, Plan("start", wanted.name, steps, f"{site.tenant} was not started", _LOGS))
+        _run(site, lock, Plan("start", wanted.name, steps, f"{site.instance.tenant} was not started", _LOGS))
     return Outcome(True, seen if site.dry else look(site))
 
 
@@ -62,7 +62,9 @@ def destroy(site: Site, keep_data: bool = False) -> Outcome:
     with _at_work(site, "destroy") as lock:
         seen = look(site)
         steps = _destroy_steps(site, seen, keep_data)
-        _run(site, lock, Plan("destroy", _release_name(seen), steps, f"{site.tenant} was not destroyed", _GO_ON))
+        _run(
+            site, lock, Plan("destroy", _release_name(seen), steps, f"{site.instance.tenant} was not destroyed", _GO_ON)
+        )
         _sweep(site, keep_data)  # journal and lock lie in what is removed here: it is beyond recording
     return Outcome(True, seen)
 
@@ -115,13 +117,13 @@ def _check(site: Site, seen: Seen) -> None:
     began = site.clock.monotonic()
     own = listens_on(site, seen) if alive(seen.services) else ()
     ports = {port: use for port, use in site.ports.items() if port not in own}
-    facts = gather(site.observed, site.instance, site.tenant, ports)
+    facts = gather(site.observed, site.instance, ports)
     refuse(problems(facts))
     site.reporter.done("check", f"{count(facts)} checks passed", site.clock.monotonic() - began)
 
 
 def _stopping(site: Site, seen: Seen, drain: float) -> Plan:
-    return Plan("stop", _release_name(seen), _stop_steps(site, seen, drain), f"{site.tenant} was not stopped")
+    return Plan("stop", _release_name(seen), _stop_steps(site, seen, drain), f"{site.instance.tenant} was not stopped")
 
 
 def _stop_steps(site: Site, seen: Seen, drain: float) -> list[Step]:
@@ -170,7 +172,9 @@ def _sweep(site: Site, keep_data: bool) -> None:
 def _running_release(site: Site) -> str:
     seen = look(site)
     if seen.release is None or "postgres" not in alive(seen.services):
-        raise SfpError(f"{site.tenant} does not run, so its database cannot be asked.", "Start it: sfp server start")
+        raise SfpError(
+            f"{site.instance.tenant} does not run, so its database cannot be asked.", "Start it: sfp server start"
+        )
     return str(seen.release)
 
 

@@ -161,7 +161,7 @@ def _lines(error: BaseException) -> list[str]:
     if isinstance(error, KeyboardInterrupt):
         return ["interrupted"]
     text = error.message if isinstance(error, SfpError) else f"{type(error).__name__}: {error}"
-    return [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
 
 
 def _told(error: BaseException, plan: Plan) -> BaseException:

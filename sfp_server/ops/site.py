@@ -60,9 +60,9 @@ class Site:
     """One instance with the host and the engine that act on it.
 
     `observed` and `watching` are the same host and engine for looking: in a dry run, `host` and `engine` only say what
-    they would do. From its settings: the `tenant` they name, `url` where users reach it, `api` where its API answers on
-    this machine, `ports` that it listens on here and what for. `wanted` renders what a start brings up; `ask` reads the
-    health document of the API at an address.
+    they would do. From its settings: `url` where users reach it, `api` where its API answers on this machine, `ports`
+    that it listens on here and what for. `wanted` renders what a start brings up; `ask` reads the health document of
+    the API at an address.
     """
 
     instance: Instance
@@ -72,7 +72,6 @@ class Site:
     watching: Engine
     reporter: Reporter
     clock: Clock
-    tenant: str
     url: str
     api: str
     ports: Mapping[int, str]

@@ -12,7 +12,9 @@ def shell(line: str) -> list[str]:
     return ["/bin/sh", "-c", line]
 
 
-def service(name: str, line: str = FOREVER, *, check: str = "", after: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+def service(
+    name: str, line: str = FOREVER, *, check: str = "", after: Sequence[str] = (), **more: Any
+) -> dict[str, Any]:
     """One service that is a shell line; `check` is the line that says whether it is healthy (`start_period` 5 s)."""
     health = {"health": {"argv": shell(check), "start_period": 5, "interval": 0.2}} if check else {}
     return {
@@ -21,7 +23,9 @@ def service(name: str, line: str = FOREVER, *, check: str = "", after: Sequence[
     }  # fmt: skip
 
 
-def write(folder: Path, services: Sequence[dict[str, Any]], *, base: Path, env: Mapping[str, str] | None = None) -> Path:
+def write(
+    folder: Path, services: Sequence[dict[str, Any]], *, base: Path, env: Mapping[str, str] | None = None
+) -> Path:
     """Write a bundle to `folder` for the instance at `base` (its `run`, `logs` and `data` lie there). `env` maps a
     service's name to the lines of its environment file."""
     (folder / "env").mkdir(parents=True, exist_ok=True)

@@ -97,7 +97,6 @@ def site(base: Path, toy: Toy | None = None, reporter: Lines | None = None, dry:
         watching=ToyEngine(real, state),
         reporter=reporter,
         clock=SystemClock(),
-        tenant="demo",
         url="http://127.0.0.1:1",
         api="http://127.0.0.1:1",
         ports=toy.ports,

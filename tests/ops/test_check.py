@@ -7,7 +7,7 @@ import pytest
 from sfp_server.errors import CheckError
 from sfp_server.ops.check import MINIMUM_FREE, Facts, Holder, count, problems, refuse
 
-GOOD = Facts("demo", "demo", "/i/demo", "/i/demo/secrets.yml", 0o600, MINIMUM_FREE, {3029: "The API"}, {})
+GOOD = Facts("/i/demo", "/i/demo/secrets.yml", 0o600, MINIMUM_FREE, {3029: "The API"}, {})
 
 
 def texts(facts: Facts) -> list[str]:
@@ -16,7 +16,7 @@ def texts(facts: Facts) -> list[str]:
 
 def test_nothing_is_in_the_way() -> None:
     assert problems(GOOD) == []
-    assert count(GOOD) == 4
+    assert count(GOOD) == 3
     refuse([])
 
 
@@ -39,12 +39,6 @@ def test_a_port_that_is_taken() -> None:
 
 def test_a_port_whose_holder_is_not_to_be_seen() -> None:
     assert texts(replace(GOOD, taken={3029: Holder()})) == ["port 3029 on this machine is taken."]
-
-
-def test_a_folder_copied_from_another_tenant() -> None:
-    assert texts(replace(GOOD, configured_tenant="other")) == [
-        '/i/demo/server.yml is of the tenant "other", its folder of "demo".'
-    ]
 
 
 def test_what_cannot_be_known_is_no_problem() -> None:

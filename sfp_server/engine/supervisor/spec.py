@@ -106,7 +106,7 @@ class Bundle:
         """Changes when the service has to be restarted to be what the bundle says, and only then."""
         digest = sha256(repr((spec.argv, spec.image, spec.death_signal)).encode())
         digest.update(repr(sorted(self.environment(spec).items())).encode())
-        for path in _files_below(Path(self.argv([name], "")[0]) for name in spec.files):
+        for path in _files_below(Path(name) for name in self.argv(spec.files, "")):
             digest.update(path.name.encode() + b"\0" + sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
@@ -179,7 +179,8 @@ def _wrong_order(specs: Sequence[Spec]) -> Iterable[str]:
 
 def _files_below(paths: Iterable[Path]) -> Iterable[Path]:
     for path in paths:
-        yield from sorted(below for below in path.rglob("*") if below.is_file()) if path.is_dir() else [path]
+        yield from sorted(below for below in path.rglob("*") if below.is_file())
+        yield from [path] if path.is_file() else []
 
 
 _BUNDLE: Shape = {
