@@ -62,31 +62,35 @@ class Dispatcher:
         self._attempts: dict[tuple[str, int], Attempt] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._freed, self._hurry = asyncio.Event(), asyncio.Event()
-        self._launcher_away = True
+        self._launcher_doubtful = False
 
     async def run(self, stop: Stop) -> None:
         """Until `stop`, and until nothing of its own runs any more. A `SfpError` where it must not start at all."""
         around = [asyncio.ensure_future(job) for job in (self._show_life(), self._keep(), self._listen())]
         claiming = asyncio.ensure_future(self._claim(stop))
+        told = asyncio.ensure_future(stop.asked.wait())
         try:
-            done, _ = await asyncio.wait({claiming, *around}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({told, claiming, *around}, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
-                job.result()  # only claiming ends by itself; of another it is the error
+                job.result()  # nothing but the stop ends by itself; of anything else it is the error
+            await asyncio.wait({claiming}, timeout=_BEAT)  # a claim on its way is not to be lost
             await self._drain(stop)
         finally:
-            await _cancelled(claiming, *self._running, *around)
+            await _cancelled(told, claiming, *self._running, *around)
 
     async def _claim(self, stop: Stop) -> None:
         await patiently(lambda: self._desk.tasks.set_workers(self._duty.workers))
         self._say("dispatcher ready", slot=self._duty.slot, name=self._duty.name, workers=dict(self._duty.workers))
+        await self._launcher_back(stop)
         while not stop.asked.is_set():
             await self._claim_one(stop)
 
     async def _claim_one(self, stop: Stop) -> None:
         """One claim, or a wait for a reason to try again. Without a launcher nothing is claimed: a task could only
         go back."""
-        if self._launcher_away and not await self._is_launcher_back():
-            return await _first(stop.asked.wait(), asyncio.sleep(_AGAIN))
+        if self._launcher_doubtful:
+            await _first(stop.asked.wait(), asyncio.sleep(_AGAIN))
+            return await self._launcher_back(stop)
         self._freed.clear()
         try:
             claim = await self._desk.tasks.claim(self._duty.name, self._duty.slot)
@@ -96,13 +100,15 @@ class Dispatcher:
             return self._take(claim)
         await _first(stop.asked.wait(), self._freed.wait(), self._desk.tasks.wait_for_work(self._duty.slot, _LOOK))
 
-    async def _is_launcher_back(self) -> bool:
-        try:
-            await self._desk.launcher.greet()
-        except LauncherGone:
-            return False
-        self._launcher_away = False
-        return True
+    async def _launcher_back(self, stop: Stop) -> None:
+        while not stop.asked.is_set():
+            try:
+                await self._desk.launcher.greet()
+            except LauncherGone:
+                await _first(stop.asked.wait(), asyncio.sleep(_AGAIN))
+            else:
+                self._launcher_doubtful = False
+                return
 
     def _take(self, claim: Claim) -> None:
         attempt = Attempt(claim, self._desk)
@@ -123,7 +129,7 @@ class Dispatcher:
             del self._attempts[claim.key]
             self._freed.set()
         if isinstance(told, Unfinished):
-            self._launcher_away = True  # or so it seems: it is asked before the next claim
+            self._launcher_doubtful = True
         self._say("attempt ended", **about, **_summary(told))
 
     async def _keep(self) -> None:
