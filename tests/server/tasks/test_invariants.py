@@ -6,7 +6,7 @@ import pytest
 
 from sfp_server.server.problems import Problem
 from sfp_server.server.tasks.model import Claim, Entry, Outcome
-from tests.server.tasks.queue import BROKEN, DONE, HOPELESS, MEMBER, OWNER, PROGRAM, Queue
+from tests.server.tasks.harness import BROKEN, DONE, HOPELESS, MEMBER, OWNER, PROGRAM, Queue
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.server.tasks.queue import Queue
+from tests.server.tasks.harness import Queue
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sfp_server.server.tasks.model import End, Entry, Event
 from sfp_server.server.tasks.stream import frame, server_sent
-from tests.server.tasks.queue import BROKEN, DONE, MEMBER, Queue
+from tests.server.tasks.harness import BROKEN, DONE, MEMBER, Queue
 
 pytestmark = pytest.mark.anyio
 

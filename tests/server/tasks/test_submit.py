@@ -9,7 +9,7 @@ import pytest
 
 from sfp_server.server.problems import Problem
 from sfp_server.server.tasks.submission import Defaults, SubmitTask, checked, fingerprint, key_of
-from tests.server.tasks.queue import MEMBER, OWNER, PROGRAM, TYPES, Queue
+from tests.server.tasks.harness import MEMBER, OWNER, PROGRAM, TYPES, Queue
 
 pytestmark = pytest.mark.anyio
 
