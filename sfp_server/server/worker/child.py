@@ -1,6 +1,6 @@
 """The program that runs inside a sandbox: one task from standard input, one attempt, what it says to standard output.
 
-Run by path, `python -I -S child.py`: it has no need of installed packages, so it looks for none and starts fast.
+Run by path, `python -I -S -B child.py`: it has no need of installed packages, so it looks for none and starts fast.
 """
 
 import json
@@ -28,11 +28,15 @@ def main() -> int:
     process.adopt_orphans()
     try:
         signal.signal(signal.SIGTERM, _on_term)
+        if os.environ.pop("SFP_PARENT", ""):
+            process.die_with_parent(signal.SIGTERM)
         return _attempt(json.load(sys.stdin.buffer))
     except Ending:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        process.end(lambda: process.descendants(os.getpid()), _GRACE)
+        process.end(process.own, _GRACE)
         os._exit(TERMINATED)  # threads may still hold the streams
+    finally:
+        process.end(process.own)
 
 
 def _attempt(document: dict[str, Any]) -> int:

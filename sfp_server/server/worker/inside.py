@@ -94,7 +94,7 @@ class Inside:
         for thread in threads:
             thread.start()
         code = started.wait()
-        process.end(lambda: process.descendants(os.getpid()))  # else what it left behind keeps the streams open
+        process.end(process.own)  # else what it left behind keeps the streams open
         for thread in threads:
             thread.join()
         return Ended(code, streams["out"].text(), streams["err"].text())

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -25,17 +25,20 @@ def die_with_parent(number: signal.Signals) -> None:
     _prctl(_PR_SET_PDEATHSIG, int(number))
 
 
-def descendants(root: int) -> list[int]:
-    """Every living process below this one, in no order."""
-    children: dict[int, list[int]] = {}
+def children() -> dict[int, list[int]]:
+    """Every process that has some, with its living children."""
+    found: dict[int, list[int]] = {}
     for pid, parent in _parents():
-        children.setdefault(parent, []).append(pid)
-    found: list[int] = []
-    following = list(children.get(root, ()))
-    while following:
-        pid = following.pop()
-        found.append(pid)
-        following += children.get(pid, ())
+        found.setdefault(parent, []).append(pid)
+    return found
+
+
+def descendants(root: int, family: Mapping[int, Sequence[int]] | None = None) -> list[int]:
+    """Every living process below this one, nearer ones first. `family` is what `children` found a moment ago."""
+    family = children() if family is None else family
+    found = list(family.get(root, ()))
+    for pid in found:  # grows while it is read
+        found += family.get(pid, ())
     return found
 
 
@@ -50,6 +53,11 @@ def memory(pids: Iterable[int]) -> int:
     return sum(_held(pid) for pid in pids)
 
 
+def filled(pid: int, folders: Iterable[str]) -> int:
+    """Bytes in the file systems that a process sees at these folders: those of a tmpfs are memory too."""
+    return sum(_filled(_PROC / str(pid) / "root" / folder.lstrip("/")) for folder in folders)
+
+
 def send(pids: Iterable[int], number: signal.Signals) -> None:
     """Send a signal to those that still live."""
     for pid in pids:
@@ -57,6 +65,16 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
         except (ProcessLookupError, PermissionError):
             continue
+
+
+def own() -> list[int]:
+    """What this process started, and adopted, and has not ended yet; takes leave of those that have."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return []
+    return descendants(os.getpid())
 
 
 def end(find: Callable[[], Sequence[int]], grace: float = 0.0, within: float = 10.0) -> bool:
@@ -67,26 +85,12 @@ def end(find: Callable[[], Sequence[int]], grace: float = 0.0, within: float = 1
     began = time.monotonic()
     if grace:
         send(find(), signal.SIGTERM)
-    while (left := _left(find)) and (spent := time.monotonic() - began) < grace + within:
+    while (left := find()) and (spent := time.monotonic() - began) < grace + within:
         if spent >= grace:
             send(left, signal.SIGSTOP)
             send(find(), signal.SIGKILL)
         time.sleep(0.005)
     return not left
-
-
-def _left(find: Callable[[], Sequence[int]]) -> Sequence[int]:
-    _reap()
-    return find()
-
-
-def _reap() -> None:
-    """Take leave of children that ended and that nobody waits for."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            continue
-    except ChildProcessError:
-        return
 
 
 def _parents() -> Iterator[tuple[int, int]]:
@@ -106,6 +110,14 @@ def _carries(pid: int, mark: bytes) -> bool:
 def _held(pid: int) -> int:
     fields = _read(pid, "statm").split()
     return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE") if fields else 0
+
+
+def _filled(folder: Path) -> int:
+    try:
+        seen = os.statvfs(folder)
+    except OSError:
+        return 0
+    return (seen.f_blocks - seen.f_bfree) * seen.f_frsize
 
 
 def _read(pid: int, name: str) -> bytes:
