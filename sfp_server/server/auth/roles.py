@@ -9,9 +9,9 @@ _EVERYBODY = frozenset({"health:read", "task:cancel", "task:read", "task:submit"
 # `token:verify`) belongs to no role: `principal.system` grants it by name.
 PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "owner": _EVERYBODY | {"event:read", "task:command", "token:manage"},
+        "owner": _EVERYBODY | {"event:read", "task:command", "task:submit:critical", "token:manage"},
         "member": _EVERYBODY,
-        "application": _EVERYBODY,
+        "application": _EVERYBODY | {"task:submit:critical"},
     }
 )
 
