@@ -147,14 +147,20 @@ def _list(written: list[tuple[Path, str]], verb: str) -> None:
 
 
 def _written(draft: "Draft", existed: bool) -> list[tuple[Path, str]]:
-    count = f"{len(draft.fresh)} secret{'s' if len(draft.fresh) != 1 else ''}"
-    fresh = f"{count} added or changed, the others stay" if existed else f"{count} generated; only you can read it"
     files = []
     if draft.before != draft.after:
         files.append((draft.instance.settings_file, "the settings, commented; safe to commit"))
     if draft.fresh:
-        files.append((draft.instance.secrets_file, fresh))
+        files.append((draft.instance.secrets_file, _secrets_told(draft, existed)))
     return files
+
+
+def _secrets_told(draft: "Draft", existed: bool) -> str:
+    """`7 secrets generated, 2 taken over; only you can read it`."""
+    made, taken = len(draft.fresh) - len(draft.given), len(draft.given)
+    counts = [f"{made} secret{'s' if made != 1 else ''} generated"] if made else []
+    counts += [f"{taken} taken over"] if taken else []
+    return f"{', '.join(counts)}; {'the others stay' if existed else 'only you can read it'}"
 
 
 def _document(draft: "Draft", existed: bool, dry_run: bool, following: str) -> dict[str, Any]:
