@@ -24,7 +24,7 @@ def destroy(
 ) -> None:
     """Stop the instance and remove it with all its data.
 
-    Shows what goes, and asks.
+    Shows what goes (-) and what stays (=), and asks.
     """
     from sfp_server.cli.status import body
     from sfp_server.ops import lifecycle
@@ -51,12 +51,13 @@ def _what_goes(site: "Site", keep_data: bool) -> list[str]:
 
     running = alive(look(site).services)
     size = linux.parse_size(site.observed.run(linux.size(site.instance.data)).stdout)
-    data = f"{size / 1e6:.0f} MB: database, files, queue"
+    data = f"{size / 1e6:.0f} MB: database, files, queue" if size else "none"
+    mark = "=" if keep_data else "-"
     return [
         f"{site.instance.tenant}, in {site.instance.folder}",
-        f"  {'-' if running else ' '} services   {len(running)} running",
-        f"  {'=' if keep_data else '-'} data       {data}{', kept' if keep_data else ''}",
-        f"  {'=' if keep_data else '-'} settings   server.yml, secrets.yml, backups{', kept' if keep_data else ''}",
+        *([f"  - services   {len(running)} running"] if running else []),
+        f"  {mark} data       {data}",
+        f"  {mark} settings   server.yml, secrets.yml, backups",
         "  - the rest   releases, logs, journal",
     ]
 

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sfp_server.cli import opening, ui
 from sfp_server.errors import CheckError, SfpError
+
+if TYPE_CHECKING:
+    from sfp_server.cmd.base import Secret
 
 URL = Annotated[
     str | None,
@@ -18,6 +21,9 @@ DETAILED = Annotated[bool, typer.Option("--detailed", "-d", help="With each part
 
 _KNOWN = ("healthy", "degraded", "unhealthy")
 _EXIT = CheckError.exit_code
+_PARTS = ("PART", "ANSWER", "AFTER")
+_QUEUE = ("QUEUE", "WAITING", "RUNNING", "AT ONCE")
+_COUNTS = ("pending", "active", "slots")
 
 
 def health(
@@ -31,8 +37,8 @@ def health(
 
     It is healthy, degraded, unhealthy, or unknown where it does not answer; the exit code is 3 unless it is healthy.
     """
-    address = _address(url, tenant, base_dir)
-    word, told, trouble = _asked(address)
+    address, token = _server(url, tenant, base_dir)
+    word, told, trouble = _asked(address, token)
     if json:
         ui.document("health", {**told, "status": word, "url": address, **({"detail": trouble} if trouble else {})})
     else:
@@ -41,19 +47,21 @@ def health(
         raise typer.Exit(_EXIT)
 
 
-def _address(url: str | None, tenant: str | None, base: Path | None) -> str:
-    """The address that was meant; `--tenant` means this machine, whatever the environment says."""
+def _server(url: str | None, tenant: str | None, base: Path | None) -> "tuple[str, Secret | str | None]":
+    """The address that was meant, and a token for it where there is one; `--tenant` means this machine, whatever the
+    environment says. Health is told without a token too, but for the queue."""
     given = url or (None if tenant else os.environ.get("SFP_SERVER_URL"))
     if given:
-        return given.rstrip("/")
+        return given.rstrip("/"), os.environ.get("SFP_SERVER_TOKEN")
     from sfp_server.ops.config import load
 
-    return load(ui.instance(tenant, base)).public_url
+    instance = ui.instance(tenant, base)
+    return load(instance).public_url, opening.owner_token(instance)
 
 
-def _asked(address: str) -> tuple[str, Mapping[str, Any], str]:
+def _asked(address: str, token: "Secret | str | None") -> tuple[str, Mapping[str, Any], str]:
     try:
-        told = opening.health(address)
+        told = opening.health(address, token)
     except SfpError as error:
         return "unknown", {}, error.message
     word = told.get("status")
@@ -61,29 +69,32 @@ def _asked(address: str) -> tuple[str, Mapping[str, Any], str]:
 
 
 def _show(word: str, address: str, told: Mapping[str, Any], trouble: str, detailed: bool) -> None:
-    versions = _mapping(told, "versions")
-    ui.say("  ".join(part for part in (word, str(versions.get("release", "")), address) if part))
+    ui.say("  ".join(part for part in (word, str(told.get("version", "")), address) if part))
     if trouble:
         ui.say(f"{trouble}\nDoes it run? sfp server status")
+    for name in () if detailed else _failed(told):
+        ui.say(f"{name} does not answer.")
     if detailed and told:
-        ui.table(_rows(told), ("PART", "HEALTH", "DETAIL"))
+        _show_details(told)
+
+
+def _show_details(told: Mapping[str, Any]) -> None:
+    ui.table([(check.get("name"), check.get("status"), f"{check.get('ms')} ms") for check in _checks(told)], _PARTS)
+    lanes = opening.lanes(told)
+    if lanes:
+        ui.table([(name, *map(lane.get, _COUNTS)) for name, lane in lanes.items()], _QUEUE)
+    versions = told.get("versions")
+    if isinstance(versions, Mapping):
         ui.say("Versions: " + ", ".join(f"{name} {value}" for name, value in versions.items()))
 
 
-def _rows(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    return [(name, *_part(value)) for name, value in _mapping(told, "checks").items()]
+def _failed(told: Mapping[str, Any]) -> list[str]:
+    return [str(check.get("name")) for check in _checks(told) if check.get("status") != "ok"]
 
 
-def _part(value: Any) -> tuple[str, str]:
-    if not isinstance(value, Mapping):
-        return str(value), ""
-    rest = {name: text for name, text in value.items() if name != "status"}
-    return str(value.get("status", "")), ", ".join(f"{name} {text}" for name, text in rest.items())
-
-
-def _mapping(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = told.get(name)
-    return found if isinstance(found, Mapping) else {}
+def _checks(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = told.get("checks")
+    return [check for check in found if isinstance(check, Mapping)] if isinstance(found, list) else []
 
 
 app = opening.app_of(health)

@@ -9,6 +9,8 @@ import typer
 from sfp_server.cli import ui
 
 if TYPE_CHECKING:
+    from sfp_server.cmd.base import Secret
+    from sfp_server.ops.instance import Instance
     from sfp_server.ops.site import Site
 
 
@@ -20,12 +22,30 @@ def site(tenant: str | None, base: Path | None, json: bool, dry: bool = False) -
     return opened(ui.instance(tenant, base), reporter, health, dry)
 
 
-def health(address: str) -> Mapping[str, Any]:
-    """The health document of the API at an address."""
+def health(address: str, token: "Secret | str | None" = None) -> Mapping[str, Any]:
+    """The health document of the API at an address; with a token that may read it, the queue too."""
     from sfp_server.client import Api
 
-    with Api(address) as api:
+    with Api(address, token) as api:
         return api.health()
+
+
+def owner_token(instance: "Instance") -> "Secret | None":
+    """The token of the instance's owner, where it can be read."""
+    from sfp_server.errors import SfpError
+    from sfp_server.ops.secrets import load
+
+    try:
+        return load(instance).get("owner-token")
+    except SfpError:
+        return None
+
+
+def lanes(told: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The queue in a health document, by worker class; empty where it does not tell."""
+    queue = told.get("queue")
+    rows = [row for row in queue if isinstance(row, Mapping)] if isinstance(queue, list) else []
+    return {str(row.get("workerClass")): row for row in rows}
 
 
 class Rehearsal:

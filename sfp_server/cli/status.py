@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 STATS = Annotated[bool, typer.Option("--stats", help="With processor and memory of each service.")]
 
+Lanes = Mapping[str, Mapping[str, Any]]
+
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 _MIB = 1 << 20
 
@@ -27,10 +29,11 @@ def status(tenant: ui.TENANT = None, base_dir: ui.BASE_DIR = None, stats: STATS 
     seen, trouble = _seen(site, stats)
     if json:
         return ui.document("status", body(site, seen, trouble, stats))
+    lanes = _lanes(site, seen)
     ui.say(_headline(site, seen, trouble))
     if seen.services:
-        ui.table(_rows(seen.services, stats), _headers(stats))
-    for line in _afterwards(site, seen, trouble):
+        ui.table([_row(service, lanes, stats) for service in seen.services], _headers(stats))
+    for line in _afterwards(seen, trouble, lanes):
         ui.say(line)
 
 
@@ -99,14 +102,17 @@ def _headers(stats: bool) -> Sequence[str]:
     return ("SERVICE", "STATE", "HEALTH", "RUNS", "UP", *(("CPU", "MEMORY") if stats else ()))
 
 
-def _rows(services: "Sequence[Service]", stats: bool) -> list[Sequence[str]]:
-    return [_row(service, stats) for service in services]
-
-
-def _row(service: "Service", stats: bool) -> Sequence[str]:
+def _row(service: "Service", lanes: Lanes, stats: bool) -> Sequence[str]:
     health = "" if service.health == "none" else service.health
     up = ago(service.uptime) if service.state == "running" else ""
-    return (service.name, service.state, health, service.image, up, *(_used(service) if stats else ()))
+    used = _used(service) if stats else ()
+    return (service.name, service.state, health, _runs(service, lanes), up, *used)
+
+
+def _runs(service: "Service", lanes: Lanes) -> str:
+    """What runs there: of a worker, how many tasks of how many it may run at once."""
+    lane = lanes.get(service.name.removesuffix("-worker"))
+    return f"{lane.get('active')} of {lane.get('slots')} tasks" if lane else service.image
 
 
 def _used(service: "Service") -> Sequence[str]:
@@ -115,12 +121,13 @@ def _used(service: "Service") -> Sequence[str]:
     return (cpu, memory)
 
 
-def _afterwards(site: "Site", seen: "Seen", trouble: str) -> list[str]:
+def _afterwards(seen: "Seen", trouble: str, lanes: Lanes) -> list[str]:
     """What is wrong, in words; the queue; and what to do next, where something is."""
     if trouble:
         return [trouble]
     details = [f"{service.name}: {service.detail}" for service in seen.services if service.detail]
-    return [*details, *_queue(site, seen), *_next(seen)]
+    queue = ", ".join(f"{lane.get('pending')} {name}{_oldest(lane)}" for name, lane in lanes.items())
+    return [*details, *([f"Queue: {queue}"] if queue else []), *_next(seen)]
 
 
 def _next(seen: "Seen") -> list[str]:
@@ -133,25 +140,19 @@ def _next(seen: "Seen") -> list[str]:
     return [f"Bring it back: sfp server start    What it said: sfp server logs -s {named}"]
 
 
-def _queue(site: "Site", seen: "Seen") -> list[str]:
-    """One line about the waiting tasks, where the API tells."""
+def _lanes(site: "Site", seen: "Seen") -> Lanes:
+    """The queue by worker class, where the API tells."""
     if not any(service.name == "api" and service.health == "healthy" for service in seen.services):
-        return []
+        return {}
     try:
-        queue = site.ask(site.api).get("queue")
+        return opening.lanes(opening.health(site.api, opening.owner_token(site.instance)))
     except SfpError:
-        return []
-    return [f"Queue: {_waiting(queue)}"] if isinstance(queue, Mapping) and queue else []
+        return {}
 
 
-def _waiting(queue: Mapping[str, Any]) -> str:
-    known = [name for name in ("critical", "normal", "batch") if isinstance(queue.get(name), Mapping)]
-    return ", ".join(f"{queue[name].get('pending', 0)} {name}{_oldest(queue[name])}" for name in known)
-
-
-def _oldest(waiting: Mapping[str, Any]) -> str:
-    oldest = waiting.get("oldest")
-    return f" (oldest {ago(oldest)})" if isinstance(oldest, int | float) and oldest >= 1 else ""
+def _oldest(lane: Mapping[str, Any]) -> str:
+    seconds = lane.get("oldestSeconds")
+    return f" (oldest {ago(seconds)})" if isinstance(seconds, int | float) and seconds >= 1 else ""
 
 
 app = opening.app_of(status)

@@ -136,7 +136,7 @@ class _Run:
         self._reporter.begin("back")
         began = self._clock.monotonic()
         told = [text for text in map(self._undone, steps) if text]
-        self._reporter.done("back", ", ".join(told) or "nothing had been changed", self._clock.monotonic() - began)
+        self._reporter.done("back", ", ".join(told) or "nothing had been started", self._clock.monotonic() - began)
 
     def _undone(self, step: Step) -> str:
         self._lock.check()

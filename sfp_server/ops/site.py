@@ -125,12 +125,13 @@ def listens_on(site: Site, seen: Seen) -> set[int]:
 
 
 def in_place(instance: Instance, journal: Journal) -> Path | None:
-    """The release whose services may run: that of a start which was cut off, else the current one."""
+    """The release whose services may run: that of a start which was cut off, else the current one, else that of a
+    first start which failed (what it wrote can be read with it)."""
     started = _begun(instance, journal.cut_off())
     if started is not None:
         return started
     linked = _linked(instance)
-    return instance.folder / linked if linked else None
+    return instance.folder / linked if linked else _begun(instance, journal.last("start"))
 
 
 def who() -> str:
@@ -142,10 +143,11 @@ def who() -> str:
     return f"{user}@{platform.node()}"
 
 
-def _begun(instance: Instance, cut_off: Entry | None) -> Path | None:
-    if cut_off is None or cut_off.kind != "start":
+def _begun(instance: Instance, start: Entry | None) -> Path | None:
+    """The release of a start, where it is whole."""
+    if start is None or start.kind != "start":
         return None
-    release = instance.releases / cut_off.what
+    release = instance.releases / start.what
     return release if (release / MANIFEST).is_file() else None
 
 

@@ -129,7 +129,8 @@ class Start:
     def _verify(self) -> str:
         """What serves is what was rendered: the API's own word for it."""
         if self.site.dry:
-            return f"health and versions at {self.site.api}"
+            self.site.reporter.note(f"ask   {self.site.api} for its health and versions")
+            return ""
         versions = self.site.ask(self.site.api).get("versions", {})
         wrong = [name for name, value in self._versions().items() if str(versions.get(name)) != str(value)]
         if wrong:
@@ -139,7 +140,7 @@ class Start:
 
     def _versions(self) -> dict[str, object]:
         manifest = self.wanted.manifest
-        names = {"release": "release", "schema": "schema_version", "config": "config_version"}
+        names = {"release": "release", "schema": "schema_version", "configuration": "config_version"}
         return {shown: manifest[name] for shown, name in names.items() if name in manifest}
 
     def _link(self) -> str:
@@ -160,4 +161,5 @@ def _listed(names: Sequence[str]) -> str:
 
 def _failure(result: Result) -> list[str]:
     lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()][-_LAST_LINES:]
-    return [f"migrate failed ({result.code})", *(f"migrate | {line}" for line in lines)]
+    *before, last = lines or [f"it said nothing, exit code {result.code}"]
+    return [f"migrate failed: {last.removeprefix('Error: ')}", *(f"migrate | {line}" for line in before)]

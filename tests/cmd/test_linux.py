@@ -60,3 +60,11 @@ def test_who_listens_on_version_six() -> None:
         "   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 00:00 00:00 00 0 0 4711 1"
     )
     assert linux.parse_listening(f"  sl  local_address\n{row}\n") == {443: 4711}
+
+
+def test_who_listens_on_another_address_is_not_in_the_way() -> None:
+    rows = [
+        "   0: 0A00020F:01BB 00000000:0000 0A 00:00 00:00 00 0 0 4711 1",
+        "   1: 0100007F:01BC 00000000:0000 01 00:00 00:00 00 0 0 4712 1",
+    ]
+    assert linux.parse_listening("\n".join(rows)) == {}

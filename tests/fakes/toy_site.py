@@ -88,7 +88,7 @@ def site(base: Path, toy: Toy | None = None, reporter: Lines | None = None, dry:
     real = LocalHost()
     acting: Host = DryHost(real, reporter.note) if dry else real
     state = instance.folder / "data" / "toy"
-    versions = {"release": toy.serves or toy.release, "schema": toy.schema, "config": 1}
+    versions = {"release": toy.serves or toy.release, "schema": toy.schema, "configuration": 1}
     return Site(
         instance=instance,
         host=acting,

@@ -127,10 +127,10 @@ def test_what_serves_another_version_is_refused(base: Path) -> None:
 
 
 def test_a_migration_that_fails_is_shown_and_undoes_the_start(base: Path) -> None:
-    here = site(base, Toy(migrate="echo 'relation does not exist' >&2; exit 1"))
-    with pytest.raises(RemoteError, match=r"migrate failed \(1\)"):
+    here = site(base, Toy(migrate="(echo first; echo relation does not exist) >&2; exit 1"))
+    with pytest.raises(RemoteError, match="demo was not started: migrate failed: relation does not exist"):
         lifecycle.start(here)
-    assert "note migrate | relation does not exist" in _lines(here)
+    assert "note migrate | first" in _lines(here)
     assert look(here).status == "stopped"
 
 
