@@ -128,9 +128,9 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 def duration(seconds: float) -> str:
     """`0.6 s`, `21.3 s`, `2 min 5 s`."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{round(seconds) // 60} min {round(seconds) % 60} s"
 
 
 def reporter(json: bool = False) -> Reporter:
