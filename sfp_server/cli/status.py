@@ -25,7 +25,11 @@ def status(tenant: ui.TENANT = None, base_dir: ui.BASE_DIR = None, stats: STATS 
 
     In one word: running, partial, stopped, error, or unknown where that cannot be told.
     """
-    site = opening.site(tenant, base_dir, json)
+    show(opening.site(tenant, base_dir, json), stats, json)
+
+
+def show(site: "Site", stats: bool = False, json: bool = False) -> None:
+    """Print how the instance is, as a table or as a document."""
     seen, trouble = _seen(site, stats)
     if json:
         return ui.document("status", body(site, seen, trouble, stats))
