@@ -214,7 +214,7 @@ def _npm_error(log: str) -> str:
 def _write_note(fresh: Path, source: str) -> None:
     """What is there, asked of the programs themselves; so it is also known that they run."""
     home = {"HOME": str(fresh / "work"), "PATH": f"{fresh / 'bin'}:{os.environ.get('PATH', os.defpath)}"}
-    quiet = {"SF_DISABLE_TELEMETRY": "true", "SF_AUTOUPDATE_DISABLE": "true"}
+    quiet = {"SF_DISABLE_TELEMETRY": "true", "SF_AUTOUPDATE_DISABLE": "true", "SF_SKIP_NEW_VERSION_CHECK": "true"}
     node, sf = (version(fresh / "bin" / name, {**os.environ, **home, **quiet}) for name in ("node", "sf"))
     shutil.rmtree(fresh / "work", ignore_errors=True)
     if not node or not sf:
