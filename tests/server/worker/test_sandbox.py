@@ -91,8 +91,7 @@ async def test_nothing_is_left_after_it(stand: Stand) -> None:
 
 
 async def test_what_runs_on_in_the_background_ends_with_it(stand: Stand) -> None:
-    script = ESCAPE.replace("time.sleep(300)
-", "")
+    script = ESCAPE.removesuffix("time.sleep(300)\n")
     heard = await stand.run("command", _python(script)["data"])
     assert heard.end.reason == "exited"
     assert stand.alive() == []
