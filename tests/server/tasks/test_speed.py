@@ -1,0 +1,36 @@
+"""The claim stays one look into an index, however much waits."""
+
+import json
+
+import pytest
+
+from tests.server.tasks.queue import Queue
+
+pytestmark = pytest.mark.anyio
+
+_FILL = """
+    INSERT INTO sfp.task (id, type, class, data, timeout, max_attempts, created_by)
+    SELECT gen_random_uuid(), 'ping', CASE WHEN n % 20 = 0 THEN 'normal' ELSE 'batch' END, '{}', 3600, 3, 'mina'
+    FROM generate_series(1, 100000) AS n
+"""
+_WORKER = '{"sub": "w", "kind": "system", "permissions": ["task:work", "task:read"]}'
+
+
+@pytest.mark.parametrize("slot", ["critical", "normal", "batch"])
+async def test_no_claim_reads_the_whole_table(queue: Queue, slot: str) -> None:
+    await queue.admin.execute(_FILL)
+    await queue.admin.execute("VACUUM ANALYZE sfp.task")
+    await queue.tasks.set_workers({"critical": 2, "normal": 0})
+    claim = queue.store._sql["claim"].replace("$1", f"'{slot}'").replace("$2", "'w'").replace("$3", "10")
+    async with queue.admin.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL ROLE sfp_api")
+        await connection.execute(f"SELECT set_config('request.jwt.claims', '{_WORKER}', true)")
+        plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}")
+    assert "Seq Scan on task" not in _scans(json.loads(plan)[0]["Plan"])
+    read = json.loads(plan)[0]["Plan"]
+    assert read["Shared Hit Blocks"] + read["Shared Read Blocks"] < 500
+
+
+def _scans(node: dict[str, object]) -> set[str]:
+    own = {f"{node['Node Type']} on {node.get('Relation Name')}"}
+    return own.union(*(_scans(child) for child in node.get("Plans", [])))  # type: ignore[attr-defined]
