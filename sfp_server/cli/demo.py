@@ -48,7 +48,7 @@ def demo(
     if engine != "embedded":
         raise UsageError(f'the engine "{engine}" cannot run the demo yet.', "Use --engine embedded (the default).")
     at = ["--tenant", TENANT, *(["--base-dir", str(base_dir)] if base_dir else [])]
-    commands = [["init", *at, "--engine", engine], ["start", *at]]
+    commands = [["init", *at, "--engine", engine, "--no-interactive"], ["start", *at]]
     if dry_run:
         return _rehearse(commands, at)
     instance = _instance(base_dir)

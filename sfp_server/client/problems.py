@@ -103,7 +103,7 @@ def _details(errors: Any) -> list[str]:
 def _detail(error: Any) -> str:
     if not isinstance(error, Mapping):
         return str(error)
-    where = next((str(error[key]) for key in ("path", "field", "pointer", "key") if error.get(key)), "")
+    where = next((str(error[key]) for key in ("path", "pointer", "parameter", "field") if error.get(key)), "")
     what = next((str(error[key]) for key in ("message", "detail", "title") if error.get(key)), "is not accepted")
     return f"{where}: {what}" if where else what
 

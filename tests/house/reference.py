@@ -49,12 +49,12 @@ def api_reference() -> str:
     from tests.house.openapi import document
 
     rows = [
-        f"| `{method.upper()} {path}` | {_cell(operation.get('summary', ''))} | {_cell(_statuses(operation))} |"
+        f"| `{method.upper()} {path}` | {_cell(operation.get('summary', ''))} | {_permission(operation)} |"
         for path, operations in sorted(document()["paths"].items())
         for method, operation in operations.items()
         if isinstance(operation, Mapping)
     ]
-    return "\n".join(["| route | | answers |", "|---|---|---|", *rows])
+    return "\n".join(["| route | | needs |", "|---|---|---|", *rows])
 
 
 SECTIONS: Final[Mapping[str, Callable[[], str]]] = {
@@ -96,8 +96,9 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _statuses(operation: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(operation.get("responses", {})))
+def _permission(operation: Mapping[str, Any]) -> str:
+    permission = operation.get("x-permission")
+    return f"`{permission}`" if permission else ""
 
 
 def _cell(text: str) -> str:
