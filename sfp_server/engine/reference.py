@@ -68,6 +68,12 @@ def is_digest(text: str) -> bool:
     return bool(_DIGEST.fullmatch(text))
 
 
+def is_name(text: str) -> bool:
+    """Whether this is a name without tag and digest, its registry written out."""
+    registry, path = _registry(text)
+    return bool(_REGISTRY.fullmatch(registry) and _PATH.fullmatch(path)) and text == f"{registry}/{path}"
+
+
 def is_tag(text: str) -> bool:
     """Whether this may be a tag."""
     return bool(_TAG.fullmatch(text))
