@@ -99,9 +99,7 @@ def _at_work(site: Site, what: str) -> Iterator[Lock | None]:
     with interruptible(), held(site.instance.lock, who(), what, site.clock) as lock:
         cut_off = site.journal.cut_off()
         if cut_off is not None:
-            site.reporter.note(
-                f"{cut_off.kind} of {cut_off.at} by {cut_off.who} was cut off; going on from what is there"
-            )
+            site.reporter.note(f"{cut_off.kind} of {cut_off.at} by {cut_off.who} was cut off; going on from what is there")
         yield lock
 
 

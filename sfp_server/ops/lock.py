@@ -97,9 +97,7 @@ def _epoch(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     except ValueError as error:
-        raise LockedError(
-            f"{folder / 'epoch'} does not hold a number.", "If nothing works on it: rm that file"
-        ) from error
+        raise LockedError(f"{folder / 'epoch'} does not hold a number.", "If nothing works on it: rm that file") from error
 
 
 def _holder(folder: Path) -> Mapping[str, Any]:
