@@ -2,4 +2,15 @@
 
 from sfp_server.cli.lazy import Entry
 
-COMMANDS: dict[str, Entry] = {}
+COMMANDS: dict[str, Entry] = {
+    "init": Entry("sfp_server.cli.init", "Write the settings and secrets of a new instance."),
+    "config": Entry("sfp_server.cli.config", "Show and change the settings of an instance."),
+    "render": Entry("sfp_server.cli.render", "Write the files that start would run to a folder."),
+    "start": Entry("sfp_server.cli.start", "Start the instance as its settings say, or bring back what died."),
+    "stop": Entry("sfp_server.cli.stop", "Let running tasks end, then stop the instance."),
+    "status": Entry("sfp_server.cli.status", "Show how the instance and its services are."),
+    "health": Entry("sfp_server.cli.health", "Ask a server how it is."),
+    "logs": Entry("sfp_server.cli.logs", "Show what services write, oldest first."),
+    "migrate": Entry("sfp_server.cli.migrate", "Show, apply or verify the migrations of the database."),
+    "destroy": Entry("sfp_server.cli.destroy", "Stop the instance and remove it with all its data."),
+}

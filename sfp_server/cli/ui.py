@@ -3,11 +3,12 @@
 Colour stands only on a terminal and never carries a meaning alone; rich is loaded only where something moves.
 """
 
+import atexit
 import json as _json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TextIO
 
@@ -67,6 +68,15 @@ def say(text: str, err: bool = False) -> None:
     typer.echo(text, err=err)
 
 
+def difference(lines: Iterable[str], err: bool = False) -> None:
+    """Print a unified difference, in its usual colours on a terminal."""
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    stream = sys.stderr if err else sys.stdout
+    for line in lines:
+        colour = colours.get(line[:1])
+        typer.echo(paint(line, colour, stream) if colour else line, err=err)
+
+
 def document(name: str, body: Mapping[str, Any], version: int = 1) -> None:
     """Print the one JSON document of a command, named `sfp.<name>`. A list's body is `{items, next}`."""
     typer.echo(_json.dumps({"schema": f"sfp.{name}", "version": version, **body}, indent=2, ensure_ascii=False))
@@ -93,6 +103,22 @@ def confirm(question: str, yes: bool) -> None:
         raise UsageError(f"{question} Nobody can be asked here, so nothing was changed.", "Add --yes to go on.")
     if not typer.confirm(question):
         raise SfpError("not confirmed, nothing was changed.")
+
+
+def ask(question: str, refusal: Callable[[str], str]) -> str:
+    """An answer from the terminal; asked again while `refusal` says what is wrong with it."""
+    while True:
+        answer = str(typer.prompt(question, default="", show_default=False, err=True)).strip()
+        wrong = refusal(answer)
+        if not wrong:
+            return answer
+        typer.echo(wrong, err=True)
+
+
+def place(path: Path) -> str:
+    """A path as a person would type it: `~` for the home folder."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) and home != Path("/") else str(path)
 
 
 def paint(text: str, colour: str, stream: TextIO) -> str:
@@ -171,6 +197,7 @@ class _Moving(_Plain):
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._settle()
+        atexit.register(self._settle)  # whatever ends the program, the cursor comes back
         console = Console(file=self._stream, highlight=False, no_color=not _coloured(self._stream))
         columns = (SpinnerColumn("line"), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         self._live = Progress("", *columns, console=console, transient=True, redirect_stdout=False)

@@ -62,12 +62,15 @@ LISTENING = Cmd(("cat", "/proc/net/tcp", "/proc/net/tcp6"))
 """The kernel's tables of TCP sockets (proc_net(5)); what is not readable is left out."""
 
 _LISTEN = "0A"
+_ON_LOOPBACK = ("00000000", "0100007F", "0" * 32, "0000000000000000FFFF00000100007F")
 
 
 def parse_listening(text: str) -> dict[int, int]:
-    """The answer of `LISTENING`: the inode of a listening socket by its port."""
+    """The answer of `LISTENING`: for each port of 127.0.0.1 that is listened on, the inode of the socket. One on every
+    address counts; one on another address alone does not."""
     rows = (line.split() for line in text.splitlines())
-    return {int(row[1].rpartition(":")[2], 16): int(row[9]) for row in rows if len(row) > 9 and row[3] == _LISTEN}
+    found = ((*row[1].split(":"), row[9]) for row in rows if len(row) > 9 and row[3] == _LISTEN)
+    return {int(port, 16): int(inode) for address, port, inode in found if address in _ON_LOOPBACK}
 
 
 def owners_of(inode: int) -> Cmd:

@@ -28,8 +28,6 @@ class Facts:
     is needed for.
     """
 
-    tenant: str
-    configured_tenant: str
     folder: str
     secrets_file: str
     secrets_mode: int | None
@@ -48,12 +46,12 @@ class Problem:
 
 def problems(facts: Facts) -> list[Problem]:
     """Everything in the way, all at once; none is good."""
-    return [*_tenant(facts), *_secrets(facts), *_disk(facts), *_ports(facts)]
+    return [*_secrets(facts), *_disk(facts), *_ports(facts)]
 
 
 def count(facts: Facts) -> int:
     """How many checks `problems` makes of these facts."""
-    return 3 + len(facts.ports)
+    return 2 + len(facts.ports)
 
 
 def refuse(found: Sequence[Problem]) -> None:
@@ -63,17 +61,6 @@ def refuse(found: Sequence[Problem]) -> None:
     if found:
         told = [f"  {problem.text}\n    {problem.hint}" for problem in found]
         raise CheckError("\n".join([f"{len(found)} things stand in the way.", *told]), "Then again: sfp server start")
-
-
-def _tenant(facts: Facts) -> list[Problem]:
-    if facts.tenant == facts.configured_tenant:
-        return []
-    return [
-        Problem(
-            f'{facts.folder}/server.yml is of the tenant "{facts.configured_tenant}", its folder of "{facts.tenant}".',
-            "Give both the same name; a copied instance needs secrets of its own: sfp server init --tenant NAME",
-        )
-    ]
 
 
 def _secrets(facts: Facts) -> list[Problem]:

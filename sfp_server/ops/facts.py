@@ -10,11 +10,9 @@ from sfp_server.ops.check import Facts, Holder
 from sfp_server.ops.instance import Instance
 
 
-def gather(host: Host, instance: Instance, configured_tenant: str, ports: Mapping[int, str]) -> Facts:
+def gather(host: Host, instance: Instance, ports: Mapping[int, str]) -> Facts:
     """Look at the host. `ports` are those that the instance needs and does not itself hold yet."""
     return Facts(
-        tenant=instance.tenant,
-        configured_tenant=configured_tenant,
         folder=str(instance.folder),
         secrets_file=str(instance.secrets_file),
         secrets_mode=linux.parse_mode(_answer(host, linux.mode(instance.secrets_file))),

@@ -21,8 +21,8 @@ def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def make_folder(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
-    """Make a folder with these files (content and mode by name), all or nothing: it appears under its name when all
-    is on the disk, and folders above that had to be made go again where it fails."""
+    """Make a folder of this user's with these files (content and mode by path), all or nothing: it appears under its
+    name when all is on the disk, and folders above that had to be made go again where that fails."""
     missing = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +60,8 @@ def _fill_and_rename(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> No
     staged = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         for name, (content, mode) in files.items():
-            descriptor = os.open(staged / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            _fill(descriptor, content, mode)
+            (staged / name).parent.mkdir(exist_ok=True)
+            _fill(os.open(staged / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), content, mode)
         _settle(staged)
         os.rename(staged, folder)
     except BaseException:

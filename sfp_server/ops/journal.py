@@ -59,6 +59,11 @@ class Journal:
         newest = next((entry for entry in reversed(self.entries()) if not entry.step), None)
         return newest if newest is not None and newest.state == "begin" else None
 
+    def last(self, kind: str) -> Entry | None:
+        """The begin of the newest operation of a kind."""
+        begins = (entry for entry in reversed(self.entries()) if not entry.step and entry.state == "begin")
+        return next((entry for entry in begins if entry.kind == kind), None)
+
     def append(self, operation: str, kind: str, step: str, state: str, what: str) -> None:
         """Write one line and return when it is on the disk."""
         at = rfc3339(self._clock.now())

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sfp_server.cmd import linux
-from sfp_server.errors import RemoteError, SfpError
+from sfp_server.errors import SfpError
 from sfp_server.host.base import Result, must
 from sfp_server.ops import plan as plans
 from sfp_server.ops.check import count, problems, refuse
@@ -13,12 +13,12 @@ from sfp_server.ops.facts import gather
 from sfp_server.ops.interrupts import interruptible, shielded
 from sfp_server.ops.lock import Lock, held
 from sfp_server.ops.plan import Plan, Step
-from sfp_server.ops.site import Seen, Site, Wanted, look
-from sfp_server.ops.starting import Start, is_running
+from sfp_server.ops.site import Seen, Site, is_in_place, listens_on, look, who
+from sfp_server.ops.starting import Start
 from sfp_server.ops.state import DISPATCHERS, alive
 
-DRAIN = 300.0
-"""Seconds that running tasks get to end in a stop; then they are handed back."""
+DRAIN = 150.0
+"""Seconds that a worker gets to end: it lets its tasks end, and hands back those that do not in time by itself."""
 
 KEPT = ("data", "backups", "server.yml", "secrets.yml")
 """What `destroy --keep-data` leaves: the data, and what is needed to start with it again."""
@@ -34,17 +34,16 @@ class Outcome:
 
 def start(site: Site, restart: bool = False) -> Outcome:
     """Bring the instance up as its settings say. One that runs so already is left alone, unless `restart` is asked."""
-    seen = look(site)
-    if not restart and seen.status == "running" and is_running(site.wanted(), seen):
+    if not restart and _runs_as_wanted(site, seen := look(site)):
         return Outcome(False, seen)
     with _at_work(site, "start") as lock:
+        if restart and alive((seen := look(site)).services):
+            _run(site, lock, _stopping(site, seen, DRAIN))
         seen = look(site)
-        _check(site, seen, restart)
+        _check(site, seen)
         wanted = site.wanted()
-        stopping = _stop_steps(site, seen, DRAIN) if restart and alive(seen.services) else []
-        before = Seen(seen.release, seen.manifest, ()) if stopping else seen
-        steps = [*stopping, *Start(site, wanted, before).steps()]
-        _run(site, lock, Plan("start", wanted.name, steps, f"{site.tenant} was not started", _look_at_logs(site)))
+        steps = Start(site, wanted, seen).steps()
+        _run(site, lock, Plan("start", wanted.name, steps, f"{site.instance.tenant} was not started", _LOGS))
     return Outcome(True, seen if site.dry else look(site))
 
 
@@ -54,8 +53,7 @@ def stop(site: Site, force: bool = False, drain: float = DRAIN) -> Outcome:
         return Outcome(False, seen)
     with _at_work(site, "stop") as lock:
         seen = look(site)
-        steps = _stop_steps(site, seen, 0 if force else drain)
-        _run(site, lock, Plan("stop", _release_name(seen), steps, f"{site.tenant} was not stopped"))
+        _run(site, lock, _stopping(site, seen, 0 if force else drain))
     return Outcome(True, seen if site.dry else look(site))
 
 
@@ -64,7 +62,9 @@ def destroy(site: Site, keep_data: bool = False) -> Outcome:
     with _at_work(site, "destroy") as lock:
         seen = look(site)
         steps = _destroy_steps(site, seen, keep_data)
-        _run(site, lock, Plan("destroy", _release_name(seen), steps, f"{site.tenant} was not destroyed", _GO_ON))
+        _run(
+            site, lock, Plan("destroy", _release_name(seen), steps, f"{site.instance.tenant} was not destroyed", _GO_ON)
+        )
         _sweep(site, keep_data)  # journal and lock lie in what is removed here: it is beyond recording
     return Outcome(True, seen)
 
@@ -85,6 +85,7 @@ def migrate(site: Site, arguments: Sequence[str]) -> Result:
     return results[-1]
 
 
+_LOGS = "More of what it said: sfp server logs"
 _GO_ON = "Go on with it: sfp server destroy"
 
 
@@ -94,12 +95,10 @@ def _at_work(site: Site, what: str) -> Iterator[Lock | None]:
     if site.dry:
         yield None
         return
-    from sfp_server.ops.site import who
-
     with interruptible(), held(site.instance.lock, who(), what, site.clock) as lock:
         cut_off = site.journal.cut_off()
         if cut_off is not None:
-            site.reporter.note(f"{cut_off.kind} of {cut_off.at} by {cut_off.who} was cut off; going on from what is there")
+            site.reporter.note(f"{cut_off.kind} by {cut_off.who} at {cut_off.at} was cut off: going on from there")
         yield lock
 
 
@@ -110,12 +109,24 @@ def _run(site: Site, lock: Lock | None, plan: Plan) -> None:
         plans.run(plan, site.journal, lock, site.reporter, site.clock, shielded)
 
 
-def _check(site: Site, seen: Seen, restart: bool) -> None:
+def _runs_as_wanted(site: Site, seen: Seen) -> bool:
+    """A start that was cut off is done again even where all runs: its last steps may be missing."""
+    if seen.status != "running" or site.journal.cut_off() is not None:
+        return False
+    return is_in_place(site.wanted(), seen)
+
+
+def _check(site: Site, seen: Seen) -> None:
     began = site.clock.monotonic()
-    ports = {} if alive(seen.services) else site.wanted().ports
-    facts = gather(site.observed, site.instance, site.tenant, ports)
+    own = listens_on(site, seen) if alive(seen.services) else ()
+    ports = {port: use for port, use in site.ports.items() if port not in own}
+    facts = gather(site.observed, site.instance, ports)
     refuse(problems(facts))
     site.reporter.done("check", f"{count(facts)} checks passed", site.clock.monotonic() - began)
+
+
+def _stopping(site: Site, seen: Seen, drain: float) -> Plan:
+    return Plan("stop", _release_name(seen), _stop_steps(site, seen, drain), f"{site.instance.tenant} was not stopped")
 
 
 def _stop_steps(site: Site, seen: Seen, drain: float) -> list[Step]:
@@ -164,13 +175,11 @@ def _sweep(site: Site, keep_data: bool) -> None:
 def _running_release(site: Site) -> str:
     seen = look(site)
     if seen.release is None or "postgres" not in alive(seen.services):
-        raise SfpError(f"{site.tenant} does not run, so its database cannot be asked.", "Start it: sfp server start")
+        raise SfpError(
+            f"{site.instance.tenant} does not run, so its database cannot be asked.", "Start it: sfp server start"
+        )
     return str(seen.release)
 
 
 def _release_name(seen: Seen) -> str:
     return seen.release.name if seen.release else ""
-
-
-def _look_at_logs(site: Site) -> str:
-    return "More of what it said: sfp server logs"

@@ -97,7 +97,8 @@ def _epoch(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     except ValueError as error:
-        raise LockedError(f"{folder / 'epoch'} does not hold a number.", "If nothing works on it: rm that file") from error
+        hint = f"Where nothing works on it: rm {folder / 'epoch'}"
+        raise LockedError(f"{folder / 'epoch'} does not hold a number.", hint) from error
 
 
 def _holder(folder: Path) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Steps as values, and what it means to run them: journaled, undone in reverse where one fails, resumable.
 
-`do` is idempotent and says in a few words what it came to. `undo` needs nothing that `do` kept in memory: a run that was
-killed is resumed by running the plan again, whose steps converge on what they find.
+`do` is idempotent and says in a few words what it came to. `undo` needs nothing that `do` kept in memory: a run that
+was killed is resumed by running the plan again, whose steps converge on what they find.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ from sfp_server.errors import LockedError, SfpError
 class Step:
     """One part of a plan.
 
-    `undo` puts back what `do` did, in whole or in part, and says how it now is. With `no_return` nothing is undone
-    once the step has begun: from there it only goes forward, by running the plan again.
+    `undo` puts back what `do` did, in whole or in part, and says how it now is, if that is worth a word. With
+    `no_return` nothing is undone once the step has begun: from there it only goes forward, by running the plan again.
     """
 
     name: str
@@ -80,6 +80,13 @@ def run(
     _Run(plan, journal.begin(plan.kind, plan.about), lock, reporter, clock).through(shield)
 
 
+def rehearse(plan: Plan, reporter: Reporter) -> None:
+    """Let every step say what it would do: its host and engine are dry ones."""
+    for step in plan.steps:
+        reporter.begin(step.name)
+        step.do()
+
+
 class _Run:
     def __init__(self, plan: Plan, record: Record, lock: Fence, reporter: Reporter, clock: Clock) -> None:
         self._plan = plan
@@ -119,24 +126,28 @@ class _Run:
         for line in rest:
             self._reporter.note(line)
         if not any(step.no_return for step in self._begun):
-            for step in reversed(self._begun):
-                self._undo(step)
+            self._undo([step for step in reversed(self._begun) if step.undo])
         self._try_to_record("", "failed", first)
 
-    def _undo(self, step: Step) -> None:
-        if step.undo is None:
+    def _undo(self, steps: Sequence[Step]) -> None:
+        """One line says how it now is; one more where a step could not be undone, which stops none of the others."""
+        if not steps:
             return
-        self._lock.check()
         self._reporter.begin("back")
         began = self._clock.monotonic()
+        told = [text for text in map(self._undone, steps) if text]
+        self._reporter.done("back", ", ".join(told) or "nothing had been started", self._clock.monotonic() - began)
+
+    def _undone(self, step: Step) -> str:
+        self._lock.check()
         try:
-            text = step.undo()
+            text = step.undo() if step.undo else ""
         except SfpError as error:
-            self._reporter.failed("back", f"{step.name}: {_lines(error)[0]}")
+            self._reporter.note(f"{step.name} could not be undone: {_lines(error)[0]}")
             self._try_to_record(step.name, "failed", f"undo: {_lines(error)[0]}")
-        else:
-            self._reporter.done("back", text, self._clock.monotonic() - began)
-            self._try_to_record(step.name, "undone", text)
+            return ""
+        self._try_to_record(step.name, "undone", text)
+        return text
 
     def _try_to_record(self, step: str, state: str, what: str) -> None:
         """What is put back must not stay so because the disk is full."""
@@ -150,7 +161,7 @@ def _lines(error: BaseException) -> list[str]:
     if isinstance(error, KeyboardInterrupt):
         return ["interrupted"]
     text = error.message if isinstance(error, SfpError) else f"{type(error).__name__}: {error}"
-    return [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
 
 
 def _told(error: BaseException, plan: Plan) -> BaseException:

@@ -4,6 +4,7 @@ What runs gets each one as a file of its own. A bundle holds none, only a finger
 """
 
 import hmac
+import os
 import secrets as random
 import string
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,12 @@ GENERATED = (
     "object-store-access-key",
     "object-store-secret-key",
 )
+OUTSIDE: Mapping[str, tuple[str, ...]] = {
+    "database": ("database-admin-password",),
+    "objects": ("object-store-access-key", "object-store-secret-key"),
+}
+"""Settings that may name what exists already, and the secrets that open it: given, never generated."""
+
 TOKEN_PREFIX = "sfp_app_"  # noqa: S105  # how a token begins, not one
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -59,7 +66,7 @@ def load(instance: Instance) -> Secrets:
     path = instance.secrets_file
     try:
         with path.open("rb") as file:
-            mode, content = path.stat().st_mode & 0o777, file.read()
+            mode, content = os.fstat(file.fileno()).st_mode & 0o777, file.read()
     except OSError as error:
         hint = f"Restore it from your copy, or make a new one: sfp server init --tenant {instance.tenant} --force"
         raise CheckError(f"cannot read {path}: {(error.strerror or '').lower()}.", hint) from None
@@ -94,6 +101,11 @@ def fingerprint(secrets: Secrets) -> str:
 
 def secret_files(config: Config, secrets: Secrets) -> Mapping[str, Mapping[str, Secret]]:
     """The secrets of each service as files: service → file name → content."""
+    absent = missing(config, secrets)
+    if absent:
+        raise CheckError(
+            f"secrets.yml holds no {' and no '.join(absent)}.", "Add what is missing: sfp server init --force"
+        )
     server = ["database-password", "redis-password", "signing-key"]
     if config.objects != "bundled" or config.engine == "compose":
         server += ["object-store-access-key", "object-store-secret-key"]

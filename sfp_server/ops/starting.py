@@ -18,12 +18,6 @@ UP = 120.0
 _LAST_LINES = 10
 
 
-def is_running(wanted: Wanted, seen: Seen, site: Site) -> bool:
-    """Whether what is wanted is in place, as a whole."""
-    here = site.folder_of(wanted.name)
-    return seen.status == "running" and seen.release == here and site.instance.current.resolve() == here.resolve()
-
-
 @dataclass(frozen=True)
 class Start:
     """A start of `wanted` on an instance that was found as `seen`."""
@@ -75,7 +69,7 @@ class Start:
         whole = self.site.observed.get(f"{self._bundle}/{MANIFEST}") is not None
         never_started = self.seen.release is None and not whole
         must(self.site.host, linux.remove(*([] if whole else [self._bundle]), *self._secrets_of(never_started)))
-        return "the release stays, unused" if whole else "removed what was written"
+        return "" if whole else "removed what was written"
 
     def _secrets_of(self, never_started: bool) -> list[str]:
         return [str(self.site.instance.secrets)] if never_started else []
@@ -135,17 +129,18 @@ class Start:
     def _verify(self) -> str:
         """What serves is what was rendered: the API's own word for it."""
         if self.site.dry:
-            return f"health and versions at {self.wanted.api}"
-        versions = self.site.ask(self.wanted.api).get("versions", {})
+            self.site.reporter.note(f"ask   {self.site.api} for its health and versions")
+            return ""
+        versions = self.site.ask(self.site.api).get("versions", {})
         wrong = [name for name, value in self._versions().items() if str(versions.get(name)) != str(value)]
         if wrong:
             told = [f"{name} is {versions.get(name)}, not {self._versions()[name]}" for name in wrong]
-            raise CheckError(f"what serves at {self.wanted.api} does not belong to this release: {', '.join(told)}")
+            raise CheckError(f"what serves at {self.site.api} does not belong to this release: {', '.join(told)}")
         return ", ".join(f"{name} {value}" for name, value in self._versions().items())
 
     def _versions(self) -> dict[str, object]:
         manifest = self.wanted.manifest
-        names = {"release": "release", "schema": "schema_version", "config": "config_version"}
+        names = {"release": "release", "schema": "schema_version", "configuration": "config_version"}
         return {shown: manifest[name] for shown, name in names.items() if name in manifest}
 
     def _link(self) -> str:
@@ -153,11 +148,11 @@ class Start:
         return self.wanted.name
 
     def _link_back(self) -> str:
-        if self.seen.release is None:
+        if self.seen.linked is None:
             must(self.site.host, linux.remove(self.site.instance.current))
             return "no release is current"
-        must(self.site.host, linux.link(f"releases/{self.seen.release.name}", self.site.instance.current))
-        return f"{self.seen.release.name} is current"
+        must(self.site.host, linux.link(self.seen.linked, self.site.instance.current))
+        return f"{self.seen.linked} is current"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -166,4 +161,5 @@ def _listed(names: Sequence[str]) -> str:
 
 def _failure(result: Result) -> list[str]:
     lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()][-_LAST_LINES:]
-    return [f"migrate failed ({result.code})", *(f"migrate | {line}" for line in lines)]
+    *before, last = lines or [f"it said nothing, exit code {result.code}"]
+    return [f"migrate failed: {last.removeprefix('Error: ')}", *(f"migrate | {line}" for line in before)]

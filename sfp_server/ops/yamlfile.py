@@ -73,14 +73,20 @@ def flow(value: Any, quoted: bool = False) -> str:
         return "{" + ", ".join(f"{flow(key, quoted)}: {flow(item, quoted)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(flow(item, quoted) for item in value) + "]"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if not isinstance(value, str):
         return json.dumps(value)
     return value if not quoted and _plain(value) else json.dumps(value, ensure_ascii=not value.isprintable())
 
 
-def scalar(text: str) -> Any:
-    """What a person typed as a value: `4` is a number, `acme` a text, `{url: …}` a mapping."""
-    return read(f"value: {text}" if text.strip() else 'value: ""', f'"{text}"').data["value"]
+def typed(text: str) -> Any:
+    """What a person typed as a value: `4` is a number, `{url: …}` a mapping, `null` nothing, and the rest text."""
+    try:
+        value = read(f"value: {text}", "").data["value"]
+    except CheckError:
+        return text
+    return text if isinstance(value, str) or (value is None and text not in ("null", "~")) else value
 
 
 def with_value(text: str, path: Path, value: Any) -> str:
