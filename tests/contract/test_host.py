@@ -64,7 +64,10 @@ def test_a_command_that_does_not_read_its_input_is_no_error(host: Host) -> None:
 
 
 def test_environment_is_added_to_the_hosts_own(host: Host) -> None:
-    assert host.run(Cmd(("sh", "-c", "echo $GREETING; test -n \"$PATH\""), env={"GREETING": "good day"})).stdout == "good day\n"
+    assert (
+        host.run(Cmd(("sh", "-c", 'echo $GREETING; test -n "$PATH"'), env={"GREETING": "good day"})).stdout
+        == "good day\n"
+    )
 
 
 def test_a_working_folder(host: Host, tmp_path: Path) -> None:
