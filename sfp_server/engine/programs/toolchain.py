@@ -7,6 +7,7 @@ instances can share it and an installation that was cut short leaves nothing tha
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -208,13 +209,14 @@ def _npm_error(log: str) -> str:
     """What npm says went wrong, in one line."""
     lines = [line.removeprefix("npm error").strip() for line in log.splitlines() if line.startswith("npm error")]
     telling = [line for line in lines if line and not line.startswith(("code ", "errno", "syscall", "A complete log"))]
-    return (telling or lines or log.strip().splitlines() or ["it said nothing"])[0]
+    first = (telling or lines or log.strip().splitlines() or ["it said nothing"])[0]
+    return re.sub(r"^(notarget|network|\d{3}) ", "", first)
 
 
 def _write_note(fresh: Path, source: str) -> None:
     """What is there, asked of the programs themselves; so it is also known that they run."""
     home = {"HOME": str(fresh / "work"), "PATH": f"{fresh / 'bin'}:{os.environ.get('PATH', os.defpath)}"}
-    quiet = {"SF_DISABLE_TELEMETRY": "true", "SF_AUTOUPDATE_DISABLE": "true"}
+    quiet = {"SF_DISABLE_TELEMETRY": "true", "SF_AUTOUPDATE_DISABLE": "true", "SF_SKIP_NEW_VERSION_CHECK": "true"}
     node, sf = (version(fresh / "bin" / name, {**os.environ, **home, **quiet}) for name in ("node", "sf"))
     shutil.rmtree(fresh / "work", ignore_errors=True)
     if not node or not sf:

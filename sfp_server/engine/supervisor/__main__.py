@@ -26,6 +26,8 @@ def main(arguments: Sequence[str]) -> int:
         return _fail(error, quiet=options.verb in ("run", "exec", "logs"))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _fail(SfpError(str(error)), quiet=False)
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -20,9 +20,10 @@ from sfp_server.engine.supervisor.control import launch
 from sfp_server.engine.supervisor.leftovers import end_leftovers, identity, is_identity
 from sfp_server.engine.supervisor.place import Place
 from sfp_server.engine.supervisor.spec import load
-from sfp_server.engine.supervisor.unit import LONGEST_DELAY, Unit
+from sfp_server.engine.supervisor.unit import Unit
 from sfp_server.errors import SfpError
 
+_GUARD_DELAY = 1.0  # seconds between two guards
 _IDLE = 20.0  # seconds that a daemon without orders waits for some
 
 
@@ -238,8 +239,9 @@ class Daemon:
     def _keep_guard(self) -> None:
         now = time.monotonic()
         if not self._guard and now >= self._guard_at:
-            self._guard = launch(self._place, ["guard"], sys.stderr.fileno())
-            self._guard_at = now + LONGEST_DELAY
+            self._guard_at = now + _GUARD_DELAY
+            with suppress(OSError):
+                self._guard = launch(self._place, ["guard"], sys.stderr.fileno())
 
     def _save(self) -> None:
         """Remember who we are and what is wanted, for a successor."""
