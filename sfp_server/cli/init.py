@@ -130,7 +130,7 @@ def _with_domain(wishes: "Wishes", mode: str | None, asking: bool) -> tuple[str 
 
 
 def _report(draft: "Draft", existed: bool, base: Path | None, dry_run: bool, json: bool) -> None:
-    following = _next(draft, base)
+    following = ui.naming("sfp server start", draft.instance, base)
     if json:
         ui.document("init", _document(draft, existed, dry_run, following))
         return
@@ -175,12 +175,3 @@ def _document(draft: "Draft", existed: bool, dry_run: bool, following: str) -> d
         "difference": draft.difference() if existed else [],
         "next": following,
     }
-
-
-def _next(draft: "Draft", base: Path | None) -> str:
-    """What to type next: with the name where there are several, with the base folder where it was given."""
-    from sfp_server.ops.instance import tenants
-
-    several = set(tenants(draft.instance.base)) - {draft.instance.tenant}
-    named = f" --tenant {draft.instance.tenant}" if several else ""
-    return f"sfp server start{named}{f' --base-dir {base}' if base else ''}"

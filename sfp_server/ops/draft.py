@@ -53,7 +53,8 @@ class Draft:
         if self.fresh:
             files.replace(self.instance.secrets_file, self._secrets(), 0o600)
         if self.before != self.after:
-            files.replace(self.instance.settings_file, self.after.encode())
+            kept = 0o644 if self.before is None else self.instance.settings_file.stat().st_mode & 0o777
+            files.replace(self.instance.settings_file, self.after.encode(), kept)
 
     def _secrets(self) -> bytes:
         return secrets.text(self.instance.tenant, self.values)

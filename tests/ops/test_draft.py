@@ -120,6 +120,13 @@ def test_asking_for_more_changes_that_line_alone_and_keeps_the_secrets(instance:
     assert secrets.load(instance) == first.values
 
 
+def test_the_mode_that_somebody_gave_the_settings_stays(instance: Instance) -> None:
+    made(instance)
+    instance.settings_file.chmod(0o600)
+    draft.revised(instance, ("workers", "normal"), 4).write()
+    assert instance.settings_file.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_secret_that_is_missing_is_made_and_the_others_stay(instance: Instance) -> None:
     first = made(instance)
     secrets.write(instance, {name: value for name, value in first.values.items() if name != "redis-password"})
