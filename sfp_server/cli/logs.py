@@ -35,7 +35,7 @@ def logs(
     lines = _lines(site, service or [], tail, follow)
     if not json:
         for line in lines:
-            ui.say(line)
+            ui.say(readable(line))
     elif follow:
         for line in lines:
             ui.say(_json.dumps(entry(line), ensure_ascii=False))
@@ -50,6 +50,16 @@ def entry(line: str) -> dict[str, Any]:
     if not (at[:2].isdigit() and at.endswith("Z")):
         return {"service": service, "message": rest}
     return {"service": service, "at": at, **_parsed(text)}
+
+
+def readable(line: str) -> str:
+    """The line for a person: a JSON object as `level message name=value …`, anything else as it is."""
+    fields = entry(line)
+    if not {"level", "message", "at"} <= set(fields):
+        return line
+    service, at, level, message = (fields.pop(name) for name in ("service", "at", "level", "message"))
+    rest = [f"{name}={value}" for name, value in fields.items() if name != "logger" and value not in (None, "")]
+    return " ".join([f"{service} | {at} {level:<7} {message}", *rest])
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -110,7 +110,10 @@ def _run(site: Site, lock: Lock | None, plan: Plan) -> None:
 
 
 def _runs_as_wanted(site: Site, seen: Seen) -> bool:
-    return seen.status == "running" and is_in_place(site.wanted(), seen)
+    """A start that was cut off is done again even where all runs: its last steps may be missing."""
+    if seen.status != "running" or site.journal.cut_off() is not None:
+        return False
+    return is_in_place(site.wanted(), seen)
 
 
 def _check(site: Site, seen: Seen) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sfp_server.cli.logs import entry
+from sfp_server.cli.logs import entry, readable
 from sfp_server.cli.status import ago, show
 from sfp_server.ops import lifecycle
 from tests.fakes.toy_site import site
@@ -93,3 +93,19 @@ def test_how_long_ago(seconds: float, text: str) -> None:
 )  # fmt: skip
 def test_a_log_line_by_its_parts(line: str, parts: dict[str, str]) -> None:
     assert entry(line) == parts
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            'api | 2026-11-23T08:15:00.123Z {"at": "2026-11-23T08:15:00.120Z", "level": "info", "logger": "x",'
+            ' "message": "request", "path": "/ping", "ms": 0, "user": null}',
+            "api | 2026-11-23T08:15:00.120Z info    request path=/ping ms=0",
+        ),
+        ("redis | 2026-11-23T08:15:00.123Z * ready {}", "redis | 2026-11-23T08:15:00.123Z * ready {}"),
+        ('api | 2026-11-23T08:15:00.123Z {"x": 1}', 'api | 2026-11-23T08:15:00.123Z {"x": 1}'),
+    ],
+)
+def test_a_log_line_as_a_person_reads_it(line: str, shown: str) -> None:
+    assert readable(line) == shown
