@@ -29,7 +29,7 @@ def on_path(*names: str) -> Path | None:
 
 def version(program: Path, environment: Mapping[str, str] | None = None) -> tuple[int, ...]:
     """The first version number that a program says of itself; empty where it does not run."""
-    asked = [program, "--version"]
+    asked = [str(program), "--version"]
     try:
         said = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False, env=environment).stdout
     except (OSError, subprocess.TimeoutExpired):

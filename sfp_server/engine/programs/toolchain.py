@@ -7,6 +7,7 @@ instances can share it and an installation that was cut short leaves nothing tha
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -208,7 +209,8 @@ def _npm_error(log: str) -> str:
     """What npm says went wrong, in one line."""
     lines = [line.removeprefix("npm error").strip() for line in log.splitlines() if line.startswith("npm error")]
     telling = [line for line in lines if line and not line.startswith(("code ", "errno", "syscall", "A complete log"))]
-    return (telling or lines or log.strip().splitlines() or ["it said nothing"])[0]
+    first = (telling or lines or log.strip().splitlines() or ["it said nothing"])[0]
+    return re.sub(r"^(notarget|network|\d{3}) ", "", first)
 
 
 def _write_note(fresh: Path, source: str) -> None:

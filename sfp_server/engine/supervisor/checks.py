@@ -94,7 +94,8 @@ class Checks:
         text = os.pread(self._output, 4096, max(0, size - 4096)).decode(errors="replace")
         self._close()
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return lines[-1] if lines else f"its check ended with {code}"
+        silent = f"its check ended with {code}" if code >= 0 else "its check took too long"
+        return lines[-1] if lines else silent
 
     def _close(self) -> None:
         os.close(self._output)

@@ -1,6 +1,7 @@
 """How a command speaks with the daemon: one line of JSON each way on its Unix socket."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sfp_server.engine.supervisor.place import Place
+from sfp_server.engine.supervisor.settings import passed
 from sfp_server.errors import SfpError
 
 _START = 10.0  # seconds that a daemon may take until it answers
@@ -80,6 +82,7 @@ def launch(place: Place, arguments: list[str], log: int, keep: tuple[int, ...] =
     """Start a process of the supervisor's own, in a session of its own, so that it survives the terminal."""
     process = subprocess.Popen(
         command(place, arguments),
+        env=passed(os.environ),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

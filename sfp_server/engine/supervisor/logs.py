@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext, suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, closing, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -83,15 +83,16 @@ def merged(logs: Path, services: Sequence[str], count: int) -> list[str]:
 
 def follow(
     logs: Path, services: Sequence[str], count: int, pause: Callable[[float], None] = time.sleep
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """The same, and then new lines as they come, without end and without a gap."""
-    readers = [(name, Reader(log_path(logs, name))) for name in services]
-    yield from _in_order((name, reader.last(count)) for name, reader in readers)
-    while True:
-        fresh = _in_order((name, reader.new()) for name, reader in readers)
-        yield from fresh
-        if not fresh:
-            pause(0.1)
+    with ExitStack() as stack:
+        readers = [(name, stack.enter_context(closing(Reader(log_path(logs, name))))) for name in services]
+        yield from _in_order((name, reader.last(count)) for name, reader in readers)
+        while True:
+            fresh = _in_order((name, reader.new()) for name, reader in readers)
+            yield from fresh
+            if not fresh:
+                pause(0.1)
 
 
 def tail(logs: Path, service: str, count: int) -> list[str]:

@@ -22,10 +22,14 @@ def marks(bundle: Bundle, name: str) -> tuple[str, str]:
     return f"SFP_SERVICE={bundle.tenant}/{name}", f"{RUN_MARK}={bundle.run}"
 
 
+def passed(own: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment goes on to the daemon and to the services."""
+    return {name: value for name, value in own.items() if name in _PASSED}
+
+
 def environment(bundle: Bundle, spec: Spec, own: Mapping[str, str]) -> dict[str, str]:
     """The settings in which a service, its checks and its one-off commands run."""
-    passed = {name: value for name, value in own.items() if name in _PASSED}
-    return {**passed, "PYTHONUNBUFFERED": "1", **bundle.environment(spec)}
+    return {**passed(own), "PYTHONUNBUFFERED": "1", **bundle.environment(spec)}
 
 
 def marked_environment(bundle: Bundle, spec: Spec, own: Mapping[str, str]) -> dict[str, str]:
