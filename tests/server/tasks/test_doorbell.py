@@ -12,7 +12,7 @@ from sfp_server.server.tasks.doorbell import CANCEL, TASK, WORK, Doorbell, Ear
 from sfp_server.server.tasks.model import End
 from tests.server.conftest import FreshDatabase
 from tests.server.programs import REDIS_PASSWORD, RedisServer
-from tests.server.tasks.queue import DONE, MEMBER, opened
+from tests.server.tasks.harness import DONE, MEMBER, opened
 
 pytestmark = pytest.mark.anyio
 

@@ -20,8 +20,8 @@ from hypothesis.stateful import (
 from sfp_server.server.problems import Problem
 from sfp_server.server.tasks.model import Claim, Outcome
 from tests.server.conftest import FreshDatabase
+from tests.server.tasks.harness import OWNER, Queue, opened
 from tests.server.tasks.pure import CLASSES, PureQueue
-from tests.server.tasks.queue import OWNER, Queue, opened
 
 _LEAPS = (3, 11, 70, 700)
 _EMPTY = """

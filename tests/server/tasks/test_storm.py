@@ -13,7 +13,7 @@ import pytest
 from sfp_server.server.problems import Problem
 from sfp_server.server.tasks.model import CLASSES, Claim, Entry
 from tests.server.conftest import FreshDatabase
-from tests.server.tasks.queue import BROKEN, DONE, HOPELESS, OWNER, Queue, opened
+from tests.server.tasks.harness import BROKEN, DONE, HOPELESS, OWNER, Queue, opened
 
 pytestmark = pytest.mark.anyio
 

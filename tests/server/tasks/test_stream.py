@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from sfp_server.server.tasks.model import End, Entry, Event
 from sfp_server.server.tasks.stream import frame, server_sent
-from tests.server.tasks.queue import BROKEN, DONE, MEMBER, Queue
+from tests.server.tasks.harness import BROKEN, DONE, MEMBER, Queue
 
 pytestmark = pytest.mark.anyio
 
@@ -113,8 +114,6 @@ async def test_a_stopping_server_lets_go_of_its_streams() -> None:
 
 @given(text=st.text())
 def test_whatever_a_task_says_stays_one_frame(text: str) -> None:
-    from datetime import UTC, datetime
-
     said = frame(Event(7, "log", 1, datetime(2026, 1, 1, tzinfo=UTC), {"text": text})).decode()
     assert said.startswith("id: 7\nevent: log\ndata: {")
     assert said.count("\n") == 4
