@@ -13,4 +13,8 @@ COMMANDS: dict[str, Entry] = {
     "logs": Entry("sfp_server.cli.logs", "Show what services write, oldest first."),
     "migrate": Entry("sfp_server.cli.migrate", "Show, apply or verify the migrations of the database."),
     "destroy": Entry("sfp_server.cli.destroy", "Stop the instance and remove it with all its data."),
+    "task": Entry("sfp_server.cli.task", "Submit tasks, follow them, fetch their results."),
+    "application-token": Entry("sfp_server.cli.token", "Make and revoke the tokens that let programs in."),
+    "token": Entry("sfp_server.cli.token", "Make and revoke the tokens that let programs in.", alias=True),
+    "demo": Entry("sfp_server.cli.demo", "Bring up an instance here and run a real task on it."),
 }

@@ -1,0 +1,302 @@
+"""Sandboxes: one for each attempt, used once, and gone with everything in it."""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from sfp_server.errors import SfpError
+from sfp_server.server.worker import isolation, process
+from sfp_server.server.worker.isolation import Mode, Programs
+from sfp_server.server.worker.running import Running, start
+
+Reason = Literal["exited", "killed", "timeout", "memory", "pids"]
+Key = tuple[str, int]  # task and lease
+
+MARK: Final = "SFP_SANDBOX"
+_WATCH: Final = 0.25  # seconds between two looks at what the sandboxes use
+_FIRST_UID: Final = 1_900_000_000  # far from what any system hands out
+_UIDS: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one sandbox may use: bytes of memory (its files are in memory too), processes, seconds."""
+
+    memory: int
+    pids: int
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """One attempt to run. `document` is what the child reads; it may hold credentials, so it is never in argv, in an
+    environment or in a file."""
+
+    task: str
+    lease: int
+    document: bytes
+    limits: Limits
+
+    @property
+    def key(self) -> Key:
+        return self.task, self.lease
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a sandbox ended. `reason` is exited where it ended by itself."""
+
+    code: int | None
+    signal: int | None
+    reason: Reason
+
+
+class Sandbox(Protocol):
+    """One that runs. Whoever holds it reads both streams to their end."""
+
+    order: Order
+    stdout: asyncio.StreamReader
+    stderr: asyncio.StreamReader
+
+    async def kill(self, grace: float, reason: Reason = "killed") -> None:
+        """Ask it to end, give it `grace` seconds, end it; return when nothing is left."""
+        ...
+
+    async def ended(self) -> Exit:
+        """Return when it has ended and nothing of it is left: no process, no file."""
+        ...
+
+
+class Sandboxes(Protocol):
+    """Where sandboxes run."""
+
+    def opened(self) -> "contextlib.AbstractAsyncContextManager[str]":
+        """Ready to launch, after removing what an earlier one left; says how sandboxes are kept apart. At the end all
+        that run are killed."""
+        ...
+
+    async def launch(self, order: Order) -> Sandbox:
+        """Start one. A `SfpError` says why that cannot be."""
+        ...
+
+
+class ProcessSandbox:
+    """A sandbox made of processes of this machine."""
+
+    def __init__(self, order: Order, folder: Path, mark: str, mode: Mode, running: Running) -> None:
+        self.order = order
+        self.stdout = running.stdout
+        self.stderr = running.stderr
+        self._folder = folder
+        self._mark = mark
+        self._mode = mode
+        self._running = running
+        self._reason: Reason = "exited"
+        self._feeding = asyncio.ensure_future(running.feed(order.document))
+        self.over = asyncio.ensure_future(self._to_the_end())
+
+    async def kill(self, grace: float, reason: Reason = "killed") -> None:
+        if not self._running.exited.done():
+            self._reason = reason if self._reason == "exited" else self._reason
+            await self._ask(grace)
+            await self._strike()
+        await self.ended()
+
+    async def ended(self) -> Exit:
+        return await asyncio.shield(self.over)
+
+    def exceeded(self, family: Mapping[int, list[int]]) -> Reason | None:
+        """Which limit it is above, by what runs and what is in memory now."""
+        pids = [self._running.pid, *process.descendants(self._running.pid, family)]
+        if len(pids) > self.order.limits.pids:
+            return "pids"
+        inside = pids[2:3] if self._mode != "plain" else []  # the child; before it there is no inside to look at
+        filled = sum(process.filled(pid, isolation.IN_MEMORY) for pid in inside)
+        return "memory" if process.memory(pids) + filled > self.order.limits.memory else None
+
+    async def _to_the_end(self) -> Exit:
+        await asyncio.wait({self._running.exited}, timeout=self.order.limits.timeout)
+        if not self._running.exited.done():
+            self._reason = "timeout" if self._reason == "exited" else self._reason
+            await self._strike()
+        code = await self._running.exited
+        await asyncio.to_thread(self._sweep)
+        return _exit(code, self._reason)
+
+    async def _ask(self, grace: float) -> None:
+        if grace:
+            process.send(self._leader(), signal.SIGTERM)
+            await asyncio.wait({self._running.exited}, timeout=grace)
+
+    def _leader(self) -> list[int]:
+        """The child itself; bubblewrap stands twice before it, outside and as the first process inside."""
+        if self._mode == "plain":
+            return [self._running.pid]
+        family = process.children()
+        return [pid for first in family.get(self._running.pid, ()) for pid in family.get(first, ())]
+
+    async def _strike(self) -> None:
+        """From below, while the topmost stands still: it has adopted all orphans, so none is missed."""
+        if not self._running.exited.done():
+            process.send([self._running.pid], signal.SIGSTOP)
+            await asyncio.to_thread(process.end, lambda: process.descendants(self._running.pid))
+            process.send([self._running.pid], signal.SIGKILL)
+
+    def _sweep(self) -> None:
+        process.end(lambda: process.marked(MARK, self._mark))
+        remove(self._folder)
+
+
+class ProcessSandboxes:
+    """Sandboxes as processes of this machine, kept apart as strictly as it allows. `mark` is how the value of
+    SFP_SANDBOX begins in the environment of every process of theirs."""
+
+    def __init__(self, tenant: str, folder: Path, programs: Programs, say: Callable[[str], None]) -> None:
+        self.mark = f"{tenant}@{hashlib.sha256(bytes(folder.absolute())).hexdigest()[:12]}"
+        self.running: dict[Key, ProcessSandbox] = {}
+        self._folder = folder
+        self._programs = programs
+        self._say = say
+        self._mode: Mode = "plain"
+        self._uids = itertools.count()
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[str]:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(self._folder):
+            await asyncio.to_thread(self._remove_leftovers)
+            self._mode = await self._strictest()
+            watching = asyncio.ensure_future(self._watch())
+            try:
+                yield self._mode
+            finally:
+                watching.cancel()
+                await asyncio.gather(*(sandbox.kill(0) for sandbox in [*self.running.values()]))
+
+    async def launch(self, order: Order) -> ProcessSandbox:
+        if order.key in self.running:
+            raise SfpError(f"task {order.task} has a sandbox for lease {order.lease} already")
+        sandbox = await self._start(order, self._mode)
+        self.running[order.key] = sandbox
+        sandbox.over.add_done_callback(lambda _: self.running.pop(order.key))
+        return sandbox
+
+    async def _watch(self) -> None:
+        """Kill what is above its limits. One look at /proc serves all sandboxes."""
+        while True:
+            await asyncio.sleep(_WATCH)
+            family = process.children() if self.running else {}
+            for sandbox in [*self.running.values()]:
+                if reason := sandbox.exceeded(family):
+                    await sandbox.kill(0, reason)
+
+    def _remove_leftovers(self) -> None:
+        process.end(lambda: process.marked(MARK, f"{self.mark}/"))
+        for path in self._folder.iterdir():
+            if path.is_dir():
+                remove(path)
+
+    async def _strictest(self) -> Mode:
+        """The strictest isolation in which a ping really runs."""
+        *stricter, plain = isolation.modes(self._programs)
+        for mode in stricter:
+            if await self._works(mode):
+                return mode
+        self._say(
+            "sandboxes are plain processes, not kept apart from this machine: bubblewrap is missing or not allowed"
+        )
+        return plain
+
+    async def _works(self, mode: Mode) -> bool:
+        order = Order("probe", 0, json.dumps({"type": "ping"}).encode(), Limits(1 << 30, 100, 15))
+        try:
+            sandbox = await self._start(order, mode)
+        except OSError:
+            return False
+        said, _ = await asyncio.gather(sandbox.stdout.read(), sandbox.stderr.read())
+        return (await sandbox.ended()).code == 0 and b'"pong":true' in said
+
+    async def _start(self, order: Order, mode: Mode) -> ProcessSandbox:
+        mark = f"{self.mark}/{order.task}/{order.lease}"
+        folder = self._folder / f"{order.task}-{order.lease}"
+        uid = _FIRST_UID + next(self._uids) % _UIDS if mode == "user" else 1000
+        environment = {**_environment(self._programs.path(), mark), **self._lent(mode, uid, folder, order.limits)}
+        passwd = _piped(isolation.users(uid))
+        try:
+            argv = isolation.command(mode, self._programs, order.limits.memory, passwd)
+            running = await start(argv, environment, passwd)
+        finally:
+            os.close(passwd)
+        return ProcessSandbox(order, folder, mark, mode, running)
+
+    def _lent(self, mode: Mode, uid: int, folder: Path, limits: Limits) -> Mapping[str, str]:
+        """What differs by isolation. A limit of processes is one of the user's: only a user of its own can have one."""
+        if mode == "plain":
+            return _places(folder)
+        own = {"SFP_UID": str(uid), "SFP_PIDS": str(limits.pids)} if mode == "user" else {}
+        return {"HOME": isolation.HOME, "SFP_WORK": isolation.WORK, "TMPDIR": "/tmp", **own}  # noqa: S108
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all that is in it, whatever a task did to its modes."""
+    if folder.exists():
+        shutil.rmtree(folder, onerror=_opened_up)
+
+
+def _opened_up(function: Callable[..., Any], path: str, error: Any) -> None:
+    """A folder that its owner may not read: open it, and try once more."""
+    with contextlib.suppress(OSError):
+        os.chmod(Path(path).parent, 0o700)
+        os.chmod(path, 0o700, follow_symlinks=False) if not Path(path).is_symlink() else None
+        shutil.rmtree(path) if Path(path).is_dir() and not Path(path).is_symlink() else os.unlink(path)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Any:
+    """Hold the folder; two launchers would take each other's sandboxes for leftovers."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SfpError(
+                f"another launcher has the folder {folder}", "Stop it first, or set SFP_SANDBOX_DIR."
+            ) from None
+        yield
+
+
+def _environment(path: str, mark: str) -> dict[str, str]:
+    """All that a sandbox gets to know of this machine."""
+    return {"PATH": path, "LANG": "C.UTF-8", "USER": "sfp", "LOGNAME": "sfp", MARK: mark}
+
+
+def _places(folder: Path) -> dict[str, str]:
+    """Make the folders of a plain sandbox."""
+    places = {"HOME": folder / "home", "SFP_WORK": folder / "work", "TMPDIR": folder / "tmp"}
+    remove(folder)
+    for place in (folder, *places.values()):
+        place.mkdir(mode=0o700)
+    return {**{name: str(place) for name, place in places.items()}, "SFP_PARENT": "1"}
+
+
+def _piped(content: bytes) -> int:
+    """A descriptor from which this can be read once."""
+    source, target = os.pipe()
+    os.write(target, content)
+    os.close(target)
+    return source
+
+
+def _exit(code: int, reason: Reason) -> Exit:
+    """bubblewrap says 128 + N for a signal, as shells do."""
+    number = -code if code < 0 else code - 128 if code > 128 else None
+    return Exit(code if number is None else None, number, reason)
