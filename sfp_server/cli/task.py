@@ -145,8 +145,7 @@ def cancel(
     with connection.connect(url, token, tenant, base_dir) as api:
         if dry_run:
             return connection.would(api, "DELETE", f"/tasks/{id}")
-        api.cancel(id)
-        now = api.status(id)
+        now = api.cancel(id)
     if json:
         return ui.document("task", codec.body(now))
     ui.say(f"{id}  {now.status}" if now.finished else f"{id}  asked to end; it stops in a moment")

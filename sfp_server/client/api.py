@@ -104,9 +104,9 @@ class Api:
         """What a task left; an `ApiError` of status 409 while it is not finished."""
         return codec.parse(TaskResult, self._json("GET", f"/tasks/{_segment(id)}/result"))
 
-    def cancel(self, id: str) -> None:
-        """Ask for a task's end. It may take a moment; a task that has finished cannot be cancelled (409)."""
-        self._json("DELETE", f"/tasks/{_segment(id)}")
+    def cancel(self, id: str) -> TaskStatus:
+        """End a task: one that waits at once, one that runs in a moment; one that has finished cannot be (409)."""
+        return codec.parse(TaskStatus, self._json("DELETE", f"/tasks/{_segment(id)}"))
 
     def logs(self, id: str) -> Iterator[LogLine]:
         """All that a task has written so far, in order."""
@@ -162,7 +162,7 @@ class Api:
         return codec.parse(NewToken, self._json("POST", "/application-tokens", json=asked))
 
     def tokens(self, *, cursor: str | None = None) -> Page[Token]:
-        """The tokens there are, revoked ones too."""
+        """The tokens that are not revoked, the newest first."""
         return codec.page(Token, self._json("GET", "/application-tokens", params=_given({"cursor": cursor})))
 
     def revoke_token(self, id: str) -> None:

@@ -9,10 +9,11 @@ from sfp_server.cli import run
 from tests.fakes.api import Answer, FakeApi, speaking
 
 TOKEN = "sfp_app_" + "0" * 36
-MADE = {"id": "t1", "name": "ci", "token": TOKEN, "role": "application", "expiresAt": "2026-12-23T00:00:00.000Z"}
+MADE = {"id": "t1", "name": "ci", "token": TOKEN, "role": "application", "createdAt": "2026-11-23T00:00:00.000Z",
+        "expiresAt": "2026-12-23T00:00:00.000Z"}  # fmt: skip
 LISTED = {
     "id": "t1", "name": "ci", "role": "application", "createdAt": "2026-11-23T00:00:00.000Z", "createdBy": "owner",
-    "expiresAt": "2026-12-23T00:00:00.000Z", "lastUsedAt": None, "revokedAt": "2026-11-24T00:00:00.000Z",
+    "expiresAt": "2026-11-24T00:00:00.000Z", "lastUsedAt": None,
 }  # fmt: skip
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -61,7 +62,7 @@ def test_list_shows_state_and_days(capsys: pytest.CaptureFixture[str]) -> None:
     with speaking({"GET /application-tokens": Answer({"items": [LISTED], "next": None})}) as server:
         assert token(server, "list") == 0
     assert capsys.readouterr().out.splitlines()[1].split() == [
-        "t1", "ci", "application", "revoked", "2026-11-23", "2026-12-23", "never",
+        "t1", "ci", "application", "expired", "2026-11-23", "2026-11-24", "never",
     ]  # fmt: skip
 
 

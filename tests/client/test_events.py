@@ -78,7 +78,8 @@ def test_a_broken_stream_goes_on_after_the_last_whole_event() -> None:
     clock = Patient()
     with serving(*answers) as (url, seen):
         events = follow(url, clock)
-    assert [event.id for event in events] == ["1", "2", "3", "4"]
+    assert [event.id for event in events] == ["1", "2", "3", "4", "4"]
+    assert events[-1].last
     assert seen == [None, "1", "2", "2", "3"]
     assert clock.waits == [0.5, 0.5, 1.0, 0.5]
 
