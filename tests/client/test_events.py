@@ -73,7 +73,7 @@ def test_a_broken_stream_goes_on_after_the_last_whole_event() -> None:
         torn,
         503,
         frame(3, "log", text="three"),
-        frame(4, "status", status="completed"),
+        frame(4, "status", status="completed") + b'event: end\ndata: {"status": "completed"}\n\n',
     )
     clock = Patient()
     with serving(*answers) as (url, seen):
