@@ -72,7 +72,8 @@ def test_it_serves_and_ends_when_asked(
 ) -> None:
     assert _run(listening, "healthy", "api").returncode == 0
     with httpx.Client(headers=OWNER) as client:
-        assert client.get(_url(listening, "application-tokens")).status_code == 200
+        forwarded = {"X-Forwarded-For": "203.0.113.9"}
+        assert client.get(_url(listening, "application-tokens"), headers=forwarded).status_code == 200
         # Open, and idle: it is not waited for.
         began = time.monotonic()
         api.send_signal(signal.SIGTERM)
@@ -80,7 +81,8 @@ def test_it_serves_and_ends_when_asked(
     assert time.monotonic() - began < 10
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     requests = [line for line in lines if line["message"] == "request"]
-    assert ("GET", "/sfp/api/application-tokens", 200) in [(r["method"], r["path"], r["status"]) for r in requests]
+    seen = [(line["method"], line["path"], line["status"], line["client"]) for line in requests]
+    assert ("GET", "/sfp/api/application-tokens", 200, "203.0.113.9") in seen
     assert OWNER_TOKEN not in (tmp_path / "log").read_text()
     assert _run(listening, "healthy", "api").returncode == 1
 
