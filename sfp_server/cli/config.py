@@ -79,15 +79,15 @@ def set_(
     if json:
         ui.document("config-change", _document(revised, dry_run))
     else:
-        _tell(revised, key, dry_run)
+        _tell(revised, key, "" if dry_run else ui.naming("sfp server start", instance, base_dir))
 
 
-def _tell(revised: "Draft", key: str, dry_run: bool) -> None:
+def _tell(revised: "Draft", key: str, following: str) -> None:
     if not revised.changes:
         ui.say(f"{key} is so already, nothing to change.")
         return
     ui.difference(revised.difference())
-    ui.say("Nothing was changed." if dry_run else "Next: sfp server start   makes it take effect")
+    ui.say(f"Next: {following}   makes it take effect" if following else "Nothing was changed.")
 
 
 def _document(revised: "Draft", dry_run: bool) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _with_domain(wishes: "Wishes", mode: str | None, asking: bool) -> tuple[str 
 
 
 def _report(draft: "Draft", existed: bool, base: Path | None, dry_run: bool, json: bool) -> None:
-    following = _next(draft, base)
+    following = ui.naming("sfp server start", draft.instance, base)
     if json:
         ui.document("init", _document(draft, existed, dry_run, following))
         return
@@ -147,14 +147,20 @@ def _list(written: list[tuple[Path, str]], verb: str) -> None:
 
 
 def _written(draft: "Draft", existed: bool) -> list[tuple[Path, str]]:
-    count = f"{len(draft.fresh)} secret{'s' if len(draft.fresh) != 1 else ''}"
-    fresh = f"{count} added or changed, the others stay" if existed else f"{count} generated; only you can read it"
     files = []
     if draft.before != draft.after:
         files.append((draft.instance.settings_file, "the settings, commented; safe to commit"))
     if draft.fresh:
-        files.append((draft.instance.secrets_file, fresh))
+        files.append((draft.instance.secrets_file, _secrets_told(draft, existed)))
     return files
+
+
+def _secrets_told(draft: "Draft", existed: bool) -> str:
+    """`7 secrets generated, 2 taken over; only you can read it`."""
+    made, taken = len(draft.fresh) - len(draft.given), len(draft.given)
+    counts = [f"{made} secret{'s' if made != 1 else ''} generated"] if made else []
+    counts += [f"{taken} taken over"] if taken else []
+    return f"{', '.join(counts)}; {'the others stay' if existed else 'only you can read it'}"
 
 
 def _document(draft: "Draft", existed: bool, dry_run: bool, following: str) -> dict[str, Any]:
@@ -169,12 +175,3 @@ def _document(draft: "Draft", existed: bool, dry_run: bool, following: str) -> d
         "difference": draft.difference() if existed else [],
         "next": following,
     }
-
-
-def _next(draft: "Draft", base: Path | None) -> str:
-    """What to type next: with the name where there are several, with the base folder where it was given."""
-    from sfp_server.ops.instance import tenants
-
-    several = set(tenants(draft.instance.base)) - {draft.instance.tenant}
-    named = f" --tenant {draft.instance.tenant}" if several else ""
-    return f"sfp server start{named}{f' --base-dir {base}' if base else ''}"

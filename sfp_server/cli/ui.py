@@ -63,6 +63,16 @@ def instance(tenant: str | None, base: Path | None) -> "Instance":
     return find(base_dir(base, os.environ), tenant)
 
 
+def naming(command: str, instance: "Instance", base: Path | None) -> str:
+    """A command to type, meaning this instance: with its name where there are several, with the base folder where it
+    was given."""
+    from sfp_server.ops.instance import tenants
+
+    several = set(tenants(instance.base)) - {instance.tenant}
+    named = f" --tenant {instance.tenant}" if several else ""
+    return f"{command}{named}{f' --base-dir {base}' if base else ''}"
+
+
 def say(text: str, err: bool = False) -> None:
     """Print a line; on standard error where a JSON document takes standard output."""
     typer.echo(text, err=err)
@@ -128,9 +138,9 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 def duration(seconds: float) -> str:
     """`0.6 s`, `21.3 s`, `2 min 5 s`."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{round(seconds) // 60} min {round(seconds) % 60} s"
 
 
 def reporter(json: bool = False) -> Reporter:

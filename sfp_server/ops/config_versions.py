@@ -38,7 +38,11 @@ def newest(data: Data, path: str) -> tuple[Data, Sequence[Problem]]:
             f"{path}: config_version: is {found}, newer than this program knows ({NEWEST}).",
             "Update the program: pip install --upgrade sfp-server",
         )
-    for migrate in MIGRATIONS[found:] if found is not None else ():
+    if found is None:
+        odd = (("config_version",), f"must be {NEWEST}, is {yamlfile.flow(data['config_version'], True)}")
+        settings, problems = _own_names({**data, "config_version": NEWEST})
+        return settings, [odd, *problems]
+    for migrate in MIGRATIONS[found:]:
         data = {**migrate(data), "config_version": MIGRATIONS.index(migrate) + 1}
     return _own_names(data)
 

@@ -25,7 +25,7 @@ _REFUSED = "Nothing was changed. What is possible: sfp server config schema"
 @dataclass(frozen=True)
 class Draft:
     """The files of an instance as they would be. `before` is the text of `server.yml`, nothing where there is none;
-    `fresh` names the secrets that are new or other than before."""
+    `fresh` names the secrets that are new or other than before, `given` those of them that were not generated here."""
 
     instance: Instance
     config: Config
@@ -33,6 +33,7 @@ class Draft:
     after: str
     values: Secrets
     fresh: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -52,7 +53,8 @@ class Draft:
         if self.fresh:
             files.replace(self.instance.secrets_file, self._secrets(), 0o600)
         if self.before != self.after:
-            files.replace(self.instance.settings_file, self.after.encode())
+            kept = 0o644 if self.before is None else self.instance.settings_file.stat().st_mode & 0o777
+            files.replace(self.instance.settings_file, self.after.encode(), kept)
 
     def _secrets(self) -> bytes:
         return secrets.text(self.instance.tenant, self.values)
@@ -88,7 +90,7 @@ def new(instance: Instance, wishes: Wishes) -> Draft:
         raise UsageError(error.message, error.hint) from None
     before = configs.text_of(instance) if instance.settings_file.exists() else None
     values, fresh = _values(instance, wishes.secrets)
-    return Draft(instance, config, before, starter(config), values, fresh)
+    return Draft(instance, config, before, starter(config), values, fresh, _both(fresh, wishes))
 
 
 def changed(instance: Instance, wishes: Wishes) -> Draft:
@@ -98,7 +100,7 @@ def changed(instance: Instance, wishes: Wishes) -> Draft:
     for path, value in leaves(wishes.settings):
         after = _with(after, path, value)
     values, fresh = _values(instance, wishes.secrets)
-    return Draft(instance, _accepted(instance, before, after), before, after, values, fresh)
+    return Draft(instance, _accepted(instance, before, after), before, after, values, fresh, _both(fresh, wishes))
 
 
 def revised(instance: Instance, path: tuple[str, ...], value: Any) -> Draft:
@@ -140,6 +142,10 @@ def _accepted(instance: Instance, before: str, after: str) -> Config:
     if config.tenant != instance.tenant:
         raise UsageError("tenant: an instance cannot be renamed.", _REFUSED)
     return config
+
+
+def _both(fresh: tuple[str, ...], wishes: Wishes) -> tuple[str, ...]:
+    return tuple(name for name in fresh if name in wishes.secrets)
 
 
 def _values(instance: Instance, given: Secrets) -> tuple[Secrets, tuple[str, ...]]:

@@ -24,7 +24,7 @@ _WORDS = (
     (_TAG + "int", re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})$")),
     (_TAG + "float", re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}(?:[eE][-+]?[0-9]{1,3})?$")),
 )
-_PLAIN = re.compile(r"[A-Za-z0-9_./@][A-Za-z0-9_./@:+-]*(?<!:)")
+_PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./@:+-]*(?<!:)")
 _COMMENT = re.compile(r"[ \t]*#")
 
 

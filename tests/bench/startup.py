@@ -29,8 +29,12 @@ def run(peers: Path) -> None:
     )
     ours = medians["ours"]
     print(f"startup  sfp-server --help     {ours * 1000:7.1f} ms")
-    print(f"startup  typer hello --help    {medians['hello'] * 1000:7.1f} ms   ratio {ours / medians['hello']:.2f} (goal 1.10)")
-    print(f"startup  tutor --version       {medians['tutor'] * 1000:7.1f} ms   ratio {ours / medians['tutor']:.2f} (goal 0.50)")
+    print(
+        f"startup  typer hello --help    {medians['hello'] * 1000:7.1f} ms   ratio {ours / medians['hello']:.2f} (goal 1.10)"
+    )
+    print(
+        f"startup  tutor --version       {medians['tutor'] * 1000:7.1f} ms   ratio {ours / medians['tutor']:.2f} (goal 0.50)"
+    )
 
 
 def _interleaved(commands: Mapping[str, Sequence[str]]) -> Mapping[str, float]:

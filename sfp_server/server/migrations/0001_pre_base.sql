@@ -60,19 +60,26 @@ CREATE POLICY use ON sfp.application_token FOR UPDATE USING ((SELECT sfp.may('to
 GRANT SELECT, INSERT (id, name, hash, role, expires_at), UPDATE (last_used_at, revoked_at)
     ON sfp.application_token TO sfp_api;
 
-CREATE FUNCTION sfp.application_token_of(claims jsonb, token_hash text) RETURNS SETOF sfp.application_token
+-- The token with this hash, how it stands now, and whether its last use is to be written down (once a minute will do).
+CREATE FUNCTION sfp.application_token_of(claims jsonb, token_hash text)
+RETURNS TABLE (id uuid, name text, role text, expired boolean, revoked boolean, stale boolean)
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('request.jwt.claims', claims::text, true);
-    RETURN QUERY SELECT t.* FROM sfp.application_token t WHERE t.hash = token_hash;
+    RETURN QUERY SELECT t.id, t.name, t.role, coalesce(t.expires_at <= now(), false), t.revoked_at IS NOT NULL,
+        coalesce(t.last_used_at < now() - interval '1 minute', true)
+        FROM sfp.application_token t WHERE t.hash = token_hash;
 END $$;
 
--- Newest first; `after` is the id of the last one of the page before.
-CREATE FUNCTION sfp.application_tokens(claims jsonb, after uuid, page int) RETURNS SETOF sfp.application_token
+-- Those that are not revoked, newest first; `after` is the last id of the page before.
+CREATE FUNCTION sfp.application_tokens(claims jsonb, after uuid, page int)
+RETURNS TABLE (id uuid, name text, role text, created_at timestamptz, created_by text, expires_at timestamptz,
+               last_used_at timestamptz)
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('request.jwt.claims', claims::text, true);
-    RETURN QUERY SELECT t.* FROM sfp.application_token t
+    RETURN QUERY SELECT t.id, t.name, t.role, t.created_at, t.created_by, t.expires_at, t.last_used_at
+        FROM sfp.application_token t
         WHERE t.revoked_at IS NULL AND (after IS NULL OR t.id < after) ORDER BY t.id DESC LIMIT page;
 END $$;
 

@@ -78,6 +78,13 @@ class Event:
 
 
 @dataclass(frozen=True)
+class End:
+    """The last word of a stream of events: the task is finished, and nothing more will be said."""
+
+    status: str
+
+
+@dataclass(frozen=True)
 class Lane:
     """The queue of one class: tasks that wait and run, seconds that the oldest ready one has waited (none: nothing
     waits), slots that are enabled, and slots that are filled."""

@@ -1,6 +1,6 @@
-"""Rows of the queue as values, and values as its columns take them. JSON is text in the database, decoded here, once."""
+"""Rows of the queue as values, and values as its columns take them. JSON is text there, decoded here, once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,37 +8,55 @@ import msgspec
 from sfp_server.server.db import Record
 from sfp_server.server.tasks.model import Attempt, Beat, Claim, Entry, Event, File, Task
 
-TASK: Final = """id, type, class, status, description, progress, message, attempt, created_at, created_by, started_at,
-finished_at, error, status = 'active' AND cancel_asked_at IS NOT NULL AS cancelling"""
+_PLAIN: Final = ("type", "status", "description", "progress", "message", "attempt", "cancelling")
+_MADE: Final = ("created_at", "created_by", "started_at", "finished_at")
+
+TASK: Final = (
+    "id, type, class, status, description, progress, message, attempt, created_at, created_by, started_at, "
+    "finished_at, error, status = 'active' AND cancel_asked_at IS NOT NULL AS cancelling"
+)
 
 
 def json_text(value: Any) -> str:
+    """A value as a column of JSON takes it."""
     return msgspec.json.encode(value).decode()
 
 
 def value(text: str | None) -> Any:
+    """What a column of JSON says; nothing where it is null."""
     return None if text is None else msgspec.json.decode(text)
 
 
-def files_text(files: Sequence[File]) -> str:
-    """Files as the task's row keeps them."""
-    return json_text(list(files))
-
-
 def files(text: str) -> tuple[File, ...]:
+    """The files of a task."""
     return msgspec.json.decode(text, type=tuple[File, ...])
 
 
+def task(row: Record) -> Task:
+    """A task from the columns `TASK`."""
+    fields = {name: row[name] for name in (*_PLAIN, *_MADE)}
+    return Task(id=str(row["id"]), priority=row["class"], error=value(row["error"]), **fields)
+
+
 def claim(row: Record) -> Claim:
-    return Claim(
-        id=str(row["id"]), lease=row["lease"], attempt=row["attempt"], type=row["type"], data=value(row["data"]),
-        timeout=row["timeout"], slot=row["slot"], number=row["number"],
-    )
+    """What the claim statement took."""
+    return Claim(id=str(row["id"]), data=value(row["data"]), **_but(row, "id", "data"))
 
 
-def beat(rows: Sequence[Record]) -> Beat:
-    live = {(str(row["id"]), row["lease"]): row["cancelled"] for row in rows}
+def beat(renewed: Sequence[Record]) -> Beat:
+    """The leases that live."""
+    live = {(str(row["id"]), row["lease"]): row["cancelled"] for row in renewed}
     return Beat(frozenset(live), frozenset(key for key, cancelled in live.items() if cancelled))
+
+
+def event(row: Record) -> Event:
+    """What happened to a task."""
+    return Event(row["id"], row["kind"], row["attempt"], row["at"], value(row["data"]))
+
+
+def attempt(row: Record) -> Attempt:
+    """A try at a task."""
+    return Attempt(error=value(row["error"]), **_but(row, "task_id", "slot_class", "slot_number", "error"))
 
 
 def progress(entries: Sequence[Entry]) -> tuple[int | None, str | None]:
@@ -47,26 +65,5 @@ def progress(entries: Sequence[Entry]) -> tuple[int | None, str | None]:
     return (said[-1]["progress"], said[-1].get("message")) if said else (None, None)
 
 
-def _lost(row: Record) -> Ending:
-    error = {"message": f"the worker {row['worker']} was lost during attempt {row['attempt']}", "cause": "lost"}
-    return Ending("failed", error=json_text(error), cause="lost", again=True)
-
-
-def task(row: Record) -> Task:
-    return Task(
-        id=str(row["id"]), type=row["type"], priority=row["class"], status=row["status"],
-        description=row["description"], progress=row["progress"], message=row["message"], attempt=row["attempt"],
-        cancelling=row["cancelling"], created_at=row["created_at"], created_by=row["created_by"],
-        started_at=row["started_at"], finished_at=row["finished_at"], error=value(row["error"]),
-    )
-
-
-def event(row: Record) -> Event:
-    return Event(row["id"], row["kind"], row["attempt"], row["at"], value(row["data"]))
-
-
-def attempt(row: Record) -> Attempt:
-    return Attempt(
-        number=row["number"], lease=row["lease"], worker=row["worker"], started_at=row["started_at"],
-        finished_at=row["finished_at"], outcome=row["outcome"], cause=row["cause"], error=value(row["error"]),
-    )
+def _but(row: Record, *names: str) -> Mapping[str, Any]:
+    return {name: item for name, item in row.items() if name not in names}

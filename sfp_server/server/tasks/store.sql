@@ -163,7 +163,7 @@ SELECT status, class FROM ended;
 SELECT task.id, task.lease, task.attempt, attempt.worker
 FROM sfp.task JOIN sfp.attempt ON attempt.task_id = task.id AND attempt.lease = task.lease
 WHERE task.status = 'active' AND task.lease_until < now()
-ORDER BY task.lease_until LIMIT 1 FOR UPDATE OF task SKIP LOCKED;
+ORDER BY task.lease_until, task.id LIMIT 1 FOR UPDATE OF task SKIP LOCKED;
 
 -- name: stale
 -- Audit that somebody wanted to act ($3) on a lease that is no longer theirs. It changed nothing.

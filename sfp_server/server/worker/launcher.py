@@ -6,17 +6,18 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sfp_server.errors import SfpError
 from sfp_server.server.worker import wire
-from sfp_server.server.worker.sandbox import Exit, Key, Limits, Order, Sandbox, Sandboxes
+from sfp_server.server.worker.sandbox import Key, Limits, Order, Sandbox, Sandboxes
 
 Say = Callable[..., None]
-_STARTED: Final = "sandbox started"
+Asked = Mapping[str, Any]  # a request, checked
+_FAREWELL: Final = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -37,68 +38,71 @@ class Launcher:
         self._say = say
         self._running: dict[Key, Sandbox] = {}
         self._places = asyncio.Semaphore(rules.most)
+        self._talks: set[asyncio.Task[None]] = set()
 
     async def serve(self, socket: Path, stop: asyncio.Event) -> None:
         """Until `stop`; then every sandbox is killed."""
         async with self._sandboxes.opened() as isolation:
-            socket.unlink(missing_ok=True)  # whoever had it is gone: the sandboxes' folder is ours alone
-            mask = os.umask(0o177)
-            server = await asyncio.start_unix_server(self._connection, socket, limit=wire.LONGEST_REQUEST)
-            os.umask(mask)
+            server = await self._listen(socket)
             self._say("launcher ready", socket=str(socket), isolation=isolation, most=self._rules.most)
-            async with server:
-                await stop.wait()
+            await stop.wait()
             self._say("launcher stopping", sandboxes=len(self._running))
-        socket.unlink(missing_ok=True)
+            server.close()
+        if self._talks:  # each still has to say how its sandbox ended
+            await asyncio.wait(self._talks, timeout=_FAREWELL)
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _listen(self, socket: Path) -> asyncio.Server:
+        """Whoever had the socket is gone, for the sandboxes' folder is ours alone. It is never open to others."""
+        await asyncio.to_thread(socket.unlink, missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            return await asyncio.start_unix_server(self._accept, socket, limit=wire.LONGEST_REQUEST)
+        finally:
+            os.umask(mask)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talk = asyncio.current_task()
+        assert talk
+        self._talks.add(talk)
+        talk.add_done_callback(self._talks.discard)
         with contextlib.suppress(ConnectionError):
-            try:
-                await self._answer(wire.request(await reader.readline()), reader, writer)
-            except (wire.Malformed, ValueError) as error:  # ValueError: a line beyond the limit
-                writer.write(wire.line({"error": str(error)}))
-            await writer.drain()
+            await self._answer(wire.Peer(reader, writer))
         writer.close()
 
-    async def _answer(
-        self, asked: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _answer(self, peer: wire.Peer) -> None:
+        try:
+            asked = wire.request(await peer.reader.readline())
+        except (wire.Malformed, ValueError) as error:  # ValueError: a line beyond the limit
+            return await peer.say(wire.line({"error": str(error)}))
         if asked["op"] == "launch":
-            return await self._launch(asked, reader, writer)
-        answers: dict[str, Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]] = {
-            "kill": self._kill,
-            "list": self._list,
-            "ping": self._ping,
-        }
-        writer.write(wire.line(await answers[asked["op"]](asked)))
+            return await self._launch(asked, peer)
+        await peer.say(
+            wire.line(await {"kill": self._kill, "list": self._list, "ping": self._ping}[asked["op"]](asked))
+        )
 
-    async def _ping(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _ping(self, asked: Asked) -> Mapping[str, Any]:
         return {"version": self._rules.version, "sandboxes": len(self._running), "most": self._rules.most}
 
-    async def _list(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _list(self, asked: Asked) -> Mapping[str, Any]:
         return {"items": [{"task": task, "lease": lease} for task, lease in self._running]}
 
-    async def _kill(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _kill(self, asked: Asked) -> Mapping[str, Any]:
         sandbox = self._running.get((asked["task"], asked["lease"]))
         if sandbox:
             await sandbox.kill(asked["grace"])
         return {"killed": sandbox is not None}
 
-    async def _launch(
-        self, asked: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        refusal = self._refusal(asked)
-        if refusal:
-            return writer.write(_refused(refusal))
+    async def _launch(self, asked: Asked, peer: wire.Peer) -> None:
+        if refusal := self._refusal(asked):
+            return await peer.say(_refused(refusal))
         async with self._places:
             try:
                 sandbox = await self._sandboxes.launch(_order(asked))
             except (SfpError, OSError) as error:
-                self._say("sandbox refused", task=asked["task"], lease=asked["lease"], error=str(error))
-                return writer.write(_refused(f"no sandbox could be started: {error}"))
-            await self._run(sandbox, reader, writer)
+                return await peer.say(_refused(f"no sandbox could be started: {error}"))
+            await peer.say(await self._run(sandbox, peer))
 
-    def _refusal(self, asked: Mapping[str, Any]) -> str:
+    def _refusal(self, asked: Asked) -> str:
         rules = self._rules
         if asked["version"] != rules.version:
             return f"the launcher is {rules.version}, the dispatcher {asked['version']}"
@@ -108,28 +112,21 @@ class Launcher:
             return "the task is larger than 4 MiB"
         return "all sandboxes are taken" if self._places.locked() else ""
 
-    async def _run(self, sandbox: Sandbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Relay until it ended; without somebody to hear it, it must not go on."""
-        order = sandbox.order
-        self._running[order.key] = sandbox
-        self._say(_STARTED, task=order.task, lease=order.lease)
-        leaving = asyncio.ensure_future(_when_closed(reader, sandbox))
+    async def _run(self, sandbox: Sandbox, peer: wire.Peer) -> bytes:
+        """Relay until it ended; what nobody hears must not go on. The last frame."""
+        task, lease = sandbox.order.key
+        self._running[sandbox.order.key] = sandbox
+        self._say("sandbox started", task=task, lease=lease)
+        leaving = asyncio.ensure_future(_when_gone(peer, sandbox))
         try:
-            with contextlib.suppress(ConnectionError):
-                await asyncio.gather(_relay("o", sandbox.stdout, writer), _relay("e", sandbox.stderr, writer))
+            peer.writer.write(wire.encoded("o", b""))  # it runs, whatever it has to say
+            await _relayed(sandbox, peer)
+            ended = await sandbox.ended()
         finally:
             leaving.cancel()
-            ended = await self._ended(sandbox, writer)
-            self._say("sandbox ended", task=order.task, lease=order.lease, **asdict(ended))
-        writer.write(wire.encoded("x", json.dumps(asdict(ended)).encode()))
-
-    async def _ended(self, sandbox: Sandbox, writer: asyncio.StreamWriter) -> Exit:
-        """The streams have ended: either it did too, or nobody listens any more."""
-        if writer.transport.is_closing():
-            await sandbox.kill(0)
-        ended = await sandbox.ended()
-        del self._running[sandbox.order.key]
-        return ended
+            del self._running[sandbox.order.key]
+        self._say("sandbox ended", task=task, lease=lease, **asdict(ended))
+        return wire.encoded("x", json.dumps(asdict(ended)).encode())
 
 
 async def serve(launcher: Launcher, socket: Path) -> None:
@@ -150,15 +147,22 @@ def _refused(message: str) -> bytes:
     return wire.encoded("x", json.dumps(body).encode())
 
 
-async def _relay(kind: wire.Kind, source: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _relayed(sandbox: Sandbox, peer: wire.Peer) -> None:
+    """Both streams to their ends, or until the other side is gone."""
+    try:
+        await asyncio.gather(_relay("o", sandbox.stdout, peer), _relay("e", sandbox.stderr, peer))
+    except ConnectionError:
+        await sandbox.kill(0)
+
+
+async def _relay(kind: wire.Kind, source: asyncio.StreamReader, peer: wire.Peer) -> None:
     """No more than the other side takes: where it does not read, the sandbox waits."""
     while chunk := await source.read(wire.LARGEST_FRAME):
-        writer.write(wire.encoded(kind, chunk))
-        await writer.drain()
+        await peer.say(wire.encoded(kind, chunk))
 
 
-async def _when_closed(reader: asyncio.StreamReader, sandbox: Sandbox) -> None:
+async def _when_gone(peer: wire.Peer, sandbox: Sandbox) -> None:
     """Kill it when the dispatcher leaves, or breaks the silence that was agreed on."""
     with contextlib.suppress(ConnectionError):
-        await reader.read(1)
+        await peer.reader.read(1)
     await sandbox.kill(0)

@@ -158,15 +158,16 @@ class ProcessSandbox:
 
 
 class ProcessSandboxes:
-    """Sandboxes as processes of this machine, kept apart as strictly as it allows."""
+    """Sandboxes as processes of this machine, kept apart as strictly as it allows. `mark` is how the value of
+    SFP_SANDBOX begins in the environment of every process of theirs."""
 
-    def __init__(self, tenant: str, folder: Path, toolchain: Path | None, say: Callable[[str], None]) -> None:
+    def __init__(self, tenant: str, folder: Path, programs: Programs, say: Callable[[str], None]) -> None:
+        self.mark = f"{tenant}@{hashlib.sha256(bytes(folder.absolute())).hexdigest()[:12]}"
         self.running: dict[Key, ProcessSandbox] = {}
         self._folder = folder
-        self._programs: Programs = isolation.programs(toolchain)
+        self._programs = programs
         self._say = say
         self._mode: Mode = "plain"
-        self._mark = f"{tenant}@{hashlib.sha256(bytes(folder.absolute())).hexdigest()[:12]}"
         self._uids = itertools.count()
 
     @contextlib.asynccontextmanager
@@ -200,7 +201,7 @@ class ProcessSandboxes:
                     await sandbox.kill(0, reason)
 
     def _remove_leftovers(self) -> None:
-        process.end(lambda: process.marked(MARK, f"{self._mark}/"))
+        process.end(lambda: process.marked(MARK, f"{self.mark}/"))
         for path in self._folder.iterdir():
             if path.is_dir():
                 remove(path)
@@ -226,7 +227,7 @@ class ProcessSandboxes:
         return (await sandbox.ended()).code == 0 and b'"pong":true' in said
 
     async def _start(self, order: Order, mode: Mode) -> ProcessSandbox:
-        mark = f"{self._mark}/{order.task}/{order.lease}"
+        mark = f"{self.mark}/{order.task}/{order.lease}"
         folder = self._folder / f"{order.task}-{order.lease}"
         uid = _FIRST_UID + next(self._uids) % _UIDS if mode == "user" else 1000
         environment = {**_environment(self._programs.path(), mark), **self._lent(mode, uid, folder, order.limits)}

@@ -1,8 +1,8 @@
 """How dispatcher and launcher speak: one connection, one request, over a unix socket.
 
-The request is one JSON line with `op`: launch, kill, list or ping. `launch` is answered by frames (one byte of kind, four
-bytes of length, big-endian, then the payload) until the last, `x`; the others by one JSON line. When the connection of
-a launch closes, its sandbox is killed.
+The request is one JSON line with `op`: launch, kill, list or ping. `launch` is answered by frames (one byte of kind,
+four bytes of length, big-endian, then the payload) until the last, `x`; the others by one JSON line. When the
+connection of a launch closes, its sandbox is killed.
 """
 
 import asyncio
@@ -27,6 +27,24 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
     "ping": {"version": str},
 }
 _LIMITS: Final[Mapping[str, type | tuple[type, ...]]] = {"memory": int, "pids": int, "timeout": (int, float)}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The two directions of one connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody can hear us any more."""
+        return self.writer.transport.is_closing()
+
+    async def say(self, content: bytes) -> None:
+        """Send, no faster than the other side reads."""
+        self.writer.write(content)
+        await self.writer.drain()
 
 
 class Malformed(Exception):
@@ -63,7 +81,7 @@ def request(text: bytes) -> dict[str, Any]:
     """A request, checked field by field: nothing missing, nothing more, nothing of another type."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Malformed("the request is not JSON") from None
     fields = _OPERATIONS.get(found.get("op", "")) if isinstance(found, dict) else None
     if fields is None:

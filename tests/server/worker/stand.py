@@ -1,0 +1,109 @@
+"""A real launcher on a real socket, and what tests ask of it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sfp_server import __version__
+from sfp_server.server.worker import isolation, process
+from sfp_server.server.worker.launch import Ended, LauncherClient, ended
+from sfp_server.server.worker.launcher import Launcher, Rules
+from sfp_server.server.worker.sandbox import MARK, Limits, ProcessSandboxes
+from sfp_server.server.worker.types import TYPES
+
+ROOMY = Limits(memory=1 << 30, pids=200, timeout=60)
+
+
+@dataclass
+class Heard:
+    """All that a launch said."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    errors: str = ""
+    end: Ended = field(default_factory=lambda: Ended(None, None, "none"))
+
+    @property
+    def lines(self) -> list[str]:
+        return [message["log"] for message in self.messages if "log" in message]
+
+    @property
+    def result(self) -> Any:
+        return next((message["result"] for message in self.messages if "result" in message), None)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        return next((message["error"] for message in self.messages if "error" in message), {})
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A launcher that runs, its folder, and a client of it."""
+
+    folder: Path
+    socket: Path
+    client: LauncherClient
+    mark: str
+    isolation: str
+
+    async def run(self, type: str, data: Any, limits: Limits = ROOMY, task: str = "t", lease: int = 1) -> Heard:
+        """One attempt from its launch to its end."""
+        out, heard = b"", Heard()
+        async with self.client.launch(task, lease, {"type": type, "data": data}, limits) as launched:
+            async for frame in launched.frames():
+                out += frame.payload if frame.kind == "o" else b""
+                heard.errors += frame.payload.decode() if frame.kind == "e" else ""
+                heard.end = ended(frame) if frame.kind == "x" else heard.end
+        parse(out, heard)
+        return heard
+
+    async def shell(self, script: str, limits: Limits = ROOMY, **more: Any) -> Heard:
+        return await self.run("command", {"argv": ["sh", "-c", script], **more}, limits)
+
+    def alive(self) -> list[int]:
+        """Every process of this launcher's sandboxes."""
+        return process.marked(MARK, self.mark)
+
+    def left(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path.is_dir()]
+
+
+def parse(out: bytes, heard: Heard) -> None:
+    while out:
+        line, _, out = out.partition(b"\n")
+        message = json.loads(line)
+        heard.messages.append(message)
+        if "file" in message:
+            heard.files[message["file"]], out = out[: message["size"]], out[message["size"] :]
+
+
+@contextlib.asynccontextmanager
+async def standing(
+    folder: Path, plain: bool = False, toolchain: Path | None = None, most: int = 8, version: str = __version__
+) -> AsyncIterator[Stand]:
+    """A launcher in this process, for the length of a block."""
+    programs = isolation.programs(toolchain)
+    programs = replace(programs, bubblewrap=None) if plain else programs
+    sandboxes = ProcessSandboxes("stand", folder / "sandboxes", programs, lambda text: None)
+    log: dict[str, Any] = {}
+    launcher = Launcher(sandboxes, Rules(version, TYPES, most), lambda event, **fields: log.update({event: fields}))
+    socket, stop = folder / "launcher.sock", asyncio.Event()
+    serving = asyncio.create_task(launcher.serve(socket, stop))
+    await soon(lambda: "launcher ready" in log or serving.done())
+    client = LauncherClient(socket, __version__)
+    try:
+        yield Stand(folder / "sandboxes", socket, client, sandboxes.mark, log["launcher ready"]["isolation"])
+    finally:
+        stop.set()
+        await serving
+
+
+async def soon(check: Callable[[], object], timeout: float = 15) -> None:
+    """`eventually`, for coroutines."""
+    async with asyncio.timeout(timeout):
+        while not check():
+            await asyncio.sleep(0.01)
