@@ -17,6 +17,9 @@ from sfp_server.server.health.service import Health
 from sfp_server.server.http.limiter import Limiter
 from sfp_server.server.objects import FolderLinks, Objects, open_objects
 from sfp_server.server.settings import Settings
+from sfp_server.server.tasks.opening import open_tasks
+from sfp_server.server.tasks.service import Tasks
+from sfp_server.server.tasks.submission import Defaults
 
 POOL_SIZE = 10
 
@@ -34,6 +37,7 @@ class Services:
     tokens: Tokens
     limiter: Limiter
     health: Health
+    tasks: Tasks
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -49,6 +53,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         tokens = Tokens(database, TokenStore(database))
         stack.push_async_callback(tokens.close)
         objects = objects_of(settings)
+        tasks = await stack.enter_async_context(open_tasks(database, redis, defaults_of(settings)))
         yield Services(
             settings=settings,
             database=database,
@@ -57,7 +62,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             folder_links=_folder_links(settings),
             tokens=tokens,
             limiter=Limiter(redis),
-            health=_health(database, redis, objects),
+            health=_health(database, redis, objects, tasks),
+            tasks=tasks,
         )
 
 
@@ -90,11 +96,17 @@ def _folder_links(settings: Settings) -> FolderLinks | None:
     return FolderLinks(settings.public_url, settings.secret("signing-key"))
 
 
-def _health(database: Database, redis: Redis, objects: Objects) -> Health:
+def defaults_of(settings: Settings) -> Defaults:
+    """What a task gets that does not say."""
+    return Defaults(settings.task_attempts, settings.task_timeout)
+
+
+def _health(database: Database, redis: Redis, objects: Objects, tasks: Tasks) -> Health:
     async def redis_answers() -> object:
         return await redis.ping()
 
     return Health(
         schema_version=lambda: versions.schema_version(database),
         others={"redis": redis_answers, "objects": objects.check},
+        queue=tasks.queue,
     )

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-_EVERYBODY = frozenset({"health:read", "task:cancel", "task:read", "task:submit"})
+_EVERYBODY = frozenset({"health:read", "task:cancel", "task:read", "task:submit", "task:submit:critical"})
 
 # Permissions of people and programs outside. What only parts of the server itself may do (`task:work`,
 # `token:verify`) belongs to no role: `principal.system` grants it by name.
 PERMISSIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "owner": _EVERYBODY | {"event:read", "task:command", "task:submit:critical", "token:manage"},
+        "owner": _EVERYBODY | {"event:read", "task:cancel:any", "task:command", "token:manage"},
         "member": _EVERYBODY,
-        "application": _EVERYBODY | {"task:submit:critical"},
+        "application": _EVERYBODY,
     }
 )
 

@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from litestar import Controller, delete, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from sfp_server.server.auth.store import Listed
 from sfp_server.server.http import pages
+from sfp_server.server.http.given import ThePrincipal, TheServices
 from sfp_server.server.http.pages import Page
-from sfp_server.server.principal import Principal
-from sfp_server.server.services import Services
 
 
 class NewToken(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -55,21 +54,21 @@ class ApplicationTokens(Controller):
     @get(operation_id="listApplicationTokens", summary="Tokens that are not revoked, newest first")
     async def list_tokens(
         self,
-        services: Services,
-        principal: Principal,
-        limit: Annotated[int, Parameter(ge=1, le=pages.LARGEST)] = pages.USUAL,
-        cursor: str | None = None,
+        services: TheServices,
+        principal: ThePrincipal,
+        limit: Annotated[int, QueryParameter(ge=1, le=pages.LARGEST)] = pages.USUAL,
+        cursor: FromQuery[str | None] = None,
     ) -> Page[Token]:
         found = await services.tokens.page(principal, pages.after(cursor), limit + 1)
         return pages.page([_shown(token) for token in found], limit, lambda token: token.id)
 
     @post(operation_id="createApplicationToken", summary="Make a token; its secret is shown once")
-    async def create(self, services: Services, principal: Principal, data: NewToken) -> CreatedToken:
+    async def create(self, services: TheServices, principal: ThePrincipal, data: JSONBody[NewToken]) -> CreatedToken:
         made = await services.tokens.issue(principal, data.name, data.role, data.expires_in)
         return CreatedToken(made.id, made.name, made.role, made.secret, made.created_at, made.expires_at)
 
     @delete("/{token_id:str}", operation_id="revokeApplicationToken", summary="Revoke a token at once, by its id")
-    async def revoke(self, services: Services, principal: Principal, token_id: str) -> None:
+    async def revoke(self, services: TheServices, principal: ThePrincipal, token_id: FromPath[str]) -> None:
         await services.tokens.revoke(principal, token_id)
 
 

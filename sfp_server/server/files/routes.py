@@ -5,13 +5,13 @@ from typing import Annotated
 from urllib.parse import quote
 
 from litestar import Controller, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter
 from litestar.response import Stream
 
 from sfp_server.server import problems
+from sfp_server.server.http.given import TheServices
 from sfp_server.server.objects import Stored
 from sfp_server.server.problems import Problem
-from sfp_server.server.services import Services
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -31,11 +31,11 @@ class Files(Controller):
     )
     async def file(
         self,
-        services: Services,
-        key: str,
-        expires: int,
-        signature: str,
-        wanted: Annotated[str | None, Parameter(header="Range")] = None,
+        services: TheServices,
+        key: FromPath[str],
+        expires: FromQuery[int],
+        signature: FromQuery[str],
+        wanted: Annotated[str | None, HeaderParameter(name="Range")] = None,
     ) -> Stream:
         key = str(key).lstrip("/")
         if services.folder_links is None or not services.folder_links.holds(key, expires, signature):

@@ -7,7 +7,7 @@ from litestar import Controller, Response, get
 from msgspec import Struct
 
 from sfp_server.server.health.service import Report
-from sfp_server.server.principal import Principal
+from sfp_server.server.http.given import ThePrincipal, TheServices
 from sfp_server.server.services import Services
 
 
@@ -75,17 +75,21 @@ class HealthRoutes(Controller):
     tags = ("health",)
     opt = {"public": True}  # noqa: RUF012  the framework declares it so
 
-    @get(["/", "/ping"], operation_id="ping", summary="Whether the server listens")
+    @get("/ping", operation_id="ping", summary="Whether the server listens")
     async def ping(self) -> Pong:
         return Pong()
 
+    @get("/", operation_id="root", summary="The same, at the root")
+    async def root(self) -> Pong:
+        return Pong()
+
     @get("/health", operation_id="health", summary="How the server is; 503 where it is unhealthy")
-    async def health(self, services: Services, principal: Principal) -> Response[HealthReport]:
+    async def health(self, services: TheServices, principal: ThePrincipal) -> Response[HealthReport]:
         report = await services.health.report(principal)
         return Response(_shown(report, services), status_code=503 if report.status == "unhealthy" else 200)
 
     @get("/config", operation_id="config", summary="What a client has to know before it signs in")
-    async def config(self, services: Services) -> ServerConfig:
+    async def config(self, services: TheServices) -> ServerConfig:
         mode: Literal["selfhosted", "cloud"] = "cloud" if services.settings.deployment == "managed" else "selfhosted"
         return ServerConfig(mode, SingleSignOn(), services.settings.version)
 

@@ -19,6 +19,7 @@ TASK: Final = "sfp:task:"  # + id: something happened to that task
 
 _PATIENCE: Final = 0.5  # seconds that a ring may take; a submit does not wait longer for Redis
 _QUIET: Final = 1.0  # seconds without Redis before it is tried again
+_BREATH: Final = 30.0  # seconds to listen at a time; without a number the client's own timeout would end the line
 _MISSED: Final = ""  # what an ear hears when the line was down: anything may have been said
 _GONE: Final = (RedisError, OSError, TimeoutError)
 
@@ -123,7 +124,7 @@ class Doorbell:
                 ear.hear(_MISSED)
 
     async def _pass_on(self, line: PubSub) -> None:
-        message = await line.get_message(ignore_subscribe_messages=True, timeout=None)
+        message = await line.get_message(ignore_subscribe_messages=True, timeout=_BREATH)
         if message is None:
             return
         for ear in self._ears.get(_text(message["channel"]), ()):

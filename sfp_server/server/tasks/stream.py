@@ -15,7 +15,7 @@ from sfp_server.server.tasks.store import Store
 
 _PAGE: Final = 500
 _LOOK_EVERY: Final = 1.0  # seconds, where no bell rings
-_HEARTBEAT: Final = 15.0  # seconds
+HEARTBEAT: Final = 15.0  # seconds
 
 
 async def follow(store: Store, bell: Bell, who: Principal, id: str, after: int) -> AsyncIterator[Event | End | None]:
@@ -35,14 +35,19 @@ async def follow(store: Store, bell: Bell, who: Principal, id: str, after: int) 
                 await ear.wait(_LOOK_EVERY)
 
 
-async def server_sent(happening: AsyncIterator[Event | End | None]) -> AsyncIterator[bytes]:
-    """Frames of `text/event-stream`: an event by its kind with its id, a comment every 15 s of silence, and `end` once
-    the task is finished. Where the database goes away the stream ends without `end`, to be resumed."""
+async def server_sent(
+    happening: AsyncIterator[Event | End | None], stopping: asyncio.Event, heartbeat: float = HEARTBEAT
+) -> AsyncIterator[bytes]:
+    """Frames of `text/event-stream`: an event by its kind with its id, a comment every so many seconds of silence, and
+    `end` once the task is finished. Where the database goes away, or this server is stopping, the stream ends without
+    `end`, to be resumed."""
     clock = asyncio.get_running_loop().time
     spoken = clock()
     with contextlib.suppress(Unavailable):
         async for event in happening:
-            if event is not None or clock() - spoken >= _HEARTBEAT:
+            if stopping.is_set():
+                return
+            if event is not None or clock() - spoken >= heartbeat:
                 spoken = clock()
                 yield frame(event)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.server.conftest import FreshDatabase
-from tests.server.tasks.queue import Queue, opened
+from tests.server.tasks.harness import Queue, opened
 
 
 @pytest.fixture

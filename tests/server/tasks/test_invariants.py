@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from sfp_server.server.principal import ANONYMOUS
 from sfp_server.server.problems import Problem
 from sfp_server.server.tasks.model import Claim, Entry, Outcome
-from tests.server.tasks.queue import BROKEN, DONE, HOPELESS, MEMBER, OWNER, PROGRAM, Queue
+from tests.server.tasks.harness import BROKEN, DONE, HOPELESS, MEMBER, OWNER, PROGRAM, Queue
 
 pytestmark = pytest.mark.anyio
 
@@ -281,8 +282,6 @@ async def test_members_cancel_their_own_and_owners_any(queue: Queue) -> None:
 
 
 async def test_row_level_security_hides_the_queue_from_who_may_nothing(queue: Queue) -> None:
-    from sfp_server.server.principal import ANONYMOUS
-
     id = await queue.submit()
     assert await queue.store.task(ANONYMOUS, id) is None
     assert await queue.store.cancel(ANONYMOUS, id) is None

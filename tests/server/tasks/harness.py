@@ -28,7 +28,7 @@ DONE = Outcome("completed", {"answer": 42})
 BROKEN = Outcome("failed", error={"message": "it broke"}, retry=True)
 HOPELESS = Outcome("failed", error={"message": "it never works"})
 
-_TYPES = {
+TYPES = {
     "ping": SimpleNamespace(OWNER_ONLY=False, validate=lambda data: []),
     "picky": SimpleNamespace(OWNER_ONLY=False, validate=lambda data: [("/depth", "is required"), ("", "is odd")]),
     "command": SimpleNamespace(OWNER_ONLY=True, validate=lambda data: []),
@@ -42,7 +42,7 @@ class Queue:
     tasks: Tasks
     store: Store
     db: Database
-    admin: "asyncpg.Connection[asyncpg.Record]"
+    admin: "asyncpg.Pool[asyncpg.Record]"
 
     async def submit(self, priority: Any = "normal", attempts: int = 3, who: Principal = MEMBER, **more: Any) -> str:
         asked = SubmitTask("ping", priority=priority, retry_config=RetryConfig(attempts), **more)
@@ -71,6 +71,9 @@ class Queue:
     async def used(self) -> int:
         return await self.admin.fetchval("SELECT count(*) FROM sfp.slot WHERE task_id IS NOT NULL")
 
+    async def unfinished(self) -> int:
+        return await self.admin.fetchval("SELECT count(*) FROM sfp.task WHERE finished_at IS NULL")
+
     async def audited(self, action: str) -> list[Mapping[str, Any]]:
         return await self.admin.fetch("SELECT * FROM sfp.event WHERE action = $1 ORDER BY id", action)
 
@@ -87,12 +90,10 @@ async def opened(
     database: FreshDatabase, size: int = 4, lease: float = 10, bell: Bell | None = None
 ) -> AsyncIterator[Queue]:
     """A queue in this database; retries rest for exactly 5, 10, 20 … s."""
-    admin = await asyncpg.connect(database.server.url("postgres", database.name), password=ADMIN_PASSWORD)
-    try:
-        async with database.open(size) as db:
-            store = Store(db, lease)
-            tasks = Tasks(store, bell or Silence(), _TYPES, backoff=replace(Backoff(), random=lambda: 1.0))
-            await tasks.set_workers({"critical": 1, "normal": 1, "batch": 1})
-            yield Queue(tasks, store, db, admin)
-    finally:
-        await admin.close()
+    url = database.server.url("postgres", database.name)
+    admins = asyncpg.create_pool(url, password=ADMIN_PASSWORD, min_size=1, max_size=3)
+    async with admins as admin, database.open(size) as db:
+        store = Store(db, lease)
+        tasks = Tasks(store, bell or Silence(), TYPES, backoff=replace(Backoff(), random=lambda: 1.0))
+        await tasks.set_workers({"critical": 1, "normal": 1, "batch": 1})
+        yield Queue(tasks, store, db, admin)
