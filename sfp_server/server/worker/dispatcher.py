@@ -33,7 +33,7 @@ from sfp_server.server.worker.telling import patiently
 from sfp_server.server.worker.types import TYPES
 
 _BEAT: Final = 3.0  # seconds between two renewals of the leases, which live for 10
-_RESCUE: Final = 5.0  # seconds between two looks for leases that ran out
+_RESCUE: Final = 1.0  # seconds between two looks for leases that ran out
 _LOOK: Final = 1.0  # seconds after which the queue is asked even though no bell rang
 _DRAIN: Final = 100.0  # seconds that running attempts get after SIGTERM; what stops us gives 120
 _CONNECTIONS: Final = 6
@@ -178,22 +178,22 @@ class Dispatcher:
         self._say("attempt ended", **about, **_summary(told))
 
     async def _keep(self) -> None:
-        """Renew the leases; and, where that worked, see to those that nobody renews. After a time without PostgreSQL
-        every dispatcher gets to renew its own before any is taken for lost."""
+        """Renew the leases, and see to those that nobody renews. After a time without PostgreSQL every dispatcher gets
+        to renew its own before any is taken for lost."""
         clock = asyncio.get_running_loop().time
-        rescue_at = clock() + _RESCUE
+        beat_at = rescue_at = clock()
         while True:
             try:
-                await self._beat()
+                if self._hurry.is_set() or clock() >= beat_at:
+                    self._hurry.clear()
+                    await self._beat()
+                    beat_at = clock() + _BEAT
                 if clock() >= rescue_at:
-                    rescue_at = clock() + _RESCUE
                     await self._rescue()
+                    rescue_at = clock() + _RESCUE
             except Unavailable:
-                rescue_at = clock() + 2 * _BEAT
-                await asyncio.sleep(_AGAIN)
-                continue
-            await _first(self._hurry.wait(), asyncio.sleep(_BEAT))
-            self._hurry.clear()
+                beat_at, rescue_at = clock(), clock() + 2 * _BEAT
+            await _first(self._hurry.wait(), asyncio.sleep(_AGAIN))
 
     async def _beat(self) -> None:
         claims = [attempt.claim for attempt in self._attempts.values()]

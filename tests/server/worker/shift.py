@@ -16,7 +16,7 @@ from sfp_server.server.worker.attempt import Desk
 from sfp_server.server.worker.dispatcher import Dispatcher, Duty, Stop
 from sfp_server.server.worker.launch import LauncherClient
 from sfp_server.server.worker.types import TYPES
-from tests.server.tasks.queue import OWNER, Queue
+from tests.server.tasks.harness import OWNER, Queue
 
 FINISHED = {"completed", "failed", "cancelled"}
 

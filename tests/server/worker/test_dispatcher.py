@@ -13,7 +13,7 @@ import pytest
 from sfp_server import __version__
 from sfp_server.server.worker.launch import LauncherClient
 from tests.server.conftest import FreshDatabase
-from tests.server.tasks.queue import OWNER, Queue, opened
+from tests.server.tasks.harness import OWNER, Queue, opened
 from tests.server.worker.shift import Shift, at_work
 from tests.server.worker.stand import Stand, soon, standing
 
