@@ -1,4 +1,4 @@
-"""`demo`, for real on the embedded engine, without the Salesforce CLI: an instance, a task, and nothing the second time."""
+"""`demo`, for real on the embedded engine, without the Salesforce CLI: an instance, a task, nothing the second time."""
 
 import json
 import os

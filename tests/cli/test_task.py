@@ -1,6 +1,5 @@
 """`task`, against a server that speaks from a script."""
 
-import json
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -10,9 +9,9 @@ import pytest
 
 from sfp_server.cli import run
 from tests.fakes.api import Answer, FakeApi, events, speaking
+from tests.golden.compare import golden
 
 ID = "01920000-0000-7000-8000-000000000001"
-GOLDEN = Path(__file__).parent.parent / "golden"
 XML = b"<Package/>"
 
 PENDING = {
@@ -47,10 +46,6 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def task(server: FakeApi, *arguments: str) -> int:
     return run(["task", *arguments, "--sfp-server-url", server.url])
-
-
-def document(text: str, name: str) -> None:
-    assert json.loads(text) == json.loads((GOLDEN / name).read_text())
 
 
 def timeless(text: str) -> str:
@@ -115,12 +110,12 @@ def test_watch_as_json_keeps_standard_output_for_the_document(capsys: pytest.Cap
     with speaking(watched(COMPLETED)) as server:
         assert task(server, "submit", "--type", "sf", "--watch", "--json") == 0
     said = capsys.readouterr()
-    document(said.out, "task.json")
+    golden("cli/task.json", said.out)
     assert "Cloning crm" in said.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "script", "golden"),
+    ("arguments", "script", "recorded"),
     [
         (["status", ID], {f"GET /tasks/{ID}/status": Answer(COMPLETED)}, "task.json"),
         (["result", ID], {f"GET /tasks/{ID}/result": Answer(RESULT)}, "task-result.json"),
@@ -130,11 +125,11 @@ def test_watch_as_json_keeps_standard_output_for_the_document(capsys: pytest.Cap
     ],
 )  # fmt: skip
 def test_every_document_is_as_recorded(
-    arguments: list[str], script: dict[str, Answer], golden: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], script: dict[str, Answer], recorded: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with speaking(script) as server:
         assert task(server, *arguments, "--json") == 0
-    document(capsys.readouterr().out, golden)
+    golden(f"cli/{recorded}", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +178,7 @@ def test_result_brings_files_here(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert task(server, "result", ID, "--output", str(tmp_path), "--json") == 0
     assert (tmp_path / "deploy" / "package.xml").read_bytes() == XML
     assert server.asked[-1].token is None
-    document(capsys.readouterr().out, "task-result.json")
+    golden("cli/task-result.json", capsys.readouterr().out)
 
 
 def test_list_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
