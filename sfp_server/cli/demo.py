@@ -70,9 +70,9 @@ def _rehearse(commands: Sequence[Sequence[str]], at: Sequence[str]) -> None:
     for command in commands:
         ui.say(f"sfp-server {' '.join(command)}")
     ui.say(
-        f"sfp-server task submit {' '.join(at)} --type sf --data '{json.dumps(_sf('git://127.0.0.1:PORT/…'))}' --watch"
+        f"sfp server task submit {' '.join(at)} --type sf --data '{json.dumps(_sf('git://127.0.0.1:PORT/…'))}' --watch"
     )
-    ui.say(f"sfp-server status {' '.join(at)}")
+    ui.say(f"sfp server status {' '.join(at)}")
 
 
 def _run(command: Sequence[str], quiet: bool = False) -> None:
@@ -144,10 +144,10 @@ def _cli_is_here(instance: "Instance") -> bool:
 def _closing(api: "Api", instance: "Instance", task: "TaskStatus", base: Path | None) -> str:
     next_commands = [
         *_activation(),
-        ui.naming(f"sfp-server task result {task.operation_id} --output out/", instance, base),
-        ui.naming('sfp-server task submit --type ping --data \'{"echo": "hello"}\' --watch', instance, base),
-        ui.naming("sfp-server logs -f", instance, base),
-        ui.naming("sfp-server stop", instance, base),
+        ui.naming(f"sfp server task result {task.operation_id} --output out/", instance, base),
+        ui.naming('sfp server task submit --type ping --data \'{"echo": "hello"}\' --watch', instance, base),
+        ui.naming("sfp server logs -f", instance, base),
+        ui.naming("sfp server stop", instance, base),
     ]
     return _CLOSING.format(url=api.url, secrets=instance.secrets_file, first="\n         ".join(next_commands))
 

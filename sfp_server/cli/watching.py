@@ -25,7 +25,7 @@ def watch(api: "Api", id: str, err: bool = False) -> None:
         for event in api.follow(id):
             screen.show(event)
     except KeyboardInterrupt:
-        screen.line(f"The task goes on: sfp-server task logs {id} -f")
+        screen.line(f"The task goes on: sfp server task logs {id} -f")
         raise
     screen.ended(api)
 
@@ -131,8 +131,8 @@ def _state(task: "TaskStatus") -> str:
 
 def _next(task: "TaskStatus") -> str:
     if not task.finished:
-        return f"sfp-server task logs {task.operation_id} -f"
-    return f"sfp-server task {'result' if task.status == 'completed' else 'logs'} {task.operation_id}"
+        return f"sfp server task logs {task.operation_id} -f"
+    return f"sfp server task {'result' if task.status == 'completed' else 'logs'} {task.operation_id}"
 
 
 def _took(start: datetime | None, end: datetime | None) -> str:
@@ -148,4 +148,4 @@ def _files(left: "TaskResult") -> str:
     names = [plain(file.name) for file in left.files]
     count = "1 file" if len(names) == 1 else f"{len(names)} files"
     shown = f"    {count}{': ' + ', '.join(names) if len(names) <= 3 else ''}" if names else ""
-    return f"{shown}    sfp-server task result {left.operation_id}"
+    return f"{shown}    sfp server task result {left.operation_id}"

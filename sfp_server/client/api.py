@@ -143,7 +143,7 @@ class Api:
     def _pause(self, position: Position, failed: SfpError | None) -> None:
         position.failures += 1
         if position.failures > RECONNECTS:
-            raise failed or Unreachable(f"{self.url} keeps closing the stream.", "Is it well? sfp-server health")
+            raise failed or Unreachable(f"{self.url} keeps closing the stream.", "Is it well? sfp server health")
         self._clock.sleep(position.wait)
 
     def _stream(self, path: str, position: Position) -> Iterator[Event]:
@@ -201,7 +201,7 @@ def _task(id: str) -> str:
     try:
         return str(UUID(id))
     except ValueError:
-        raise UsageError(f'"{id}" is not the id of a task.', "See what there is: sfp-server task list") from None
+        raise UsageError(f'"{id}" is not the id of a task.', "See what there is: sfp server task list") from None
 
 
 def _segment(id: str) -> str:

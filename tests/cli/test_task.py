@@ -61,7 +61,7 @@ def test_submit_says_the_task_and_what_next(capsys: pytest.CaptureFixture[str]) 
     ) as server:
         code = task(server, "submit", "--type", "sf", "--data", '{"a": 1}', "--timeout", "2m", "--attempts", "1")
     assert code == 0
-    assert capsys.readouterr().out == f"{ID}  normal  queued    sfp-server task logs {ID} -f\n"
+    assert capsys.readouterr().out == f"{ID}  normal  queued    sfp server task logs {ID} -f\n"
     assert server.asked[0].token == "Bearer sfp_app_x"
     assert server.asked[0].body == {
         "type": "sf", "data": {"a": 1}, "priority": "normal", "timeout": 120000, "retryConfig": {"attempts": 1},
@@ -84,7 +84,7 @@ def test_watch_follows_a_task_to_its_end(capsys: pytest.CaptureFixture[str]) -> 
         f"{ID}  normal  queued → running in 0.0 s",
         "Cloning crm",
         "Converting",
-        f"{ID}  completed in 0.0 s    1 file: deploy/package.xml    sfp-server task result {ID}",
+        f"{ID}  completed in 0.0 s    1 file: deploy/package.xml    sfp server task result {ID}",
     ]
 
 
@@ -135,11 +135,11 @@ def test_every_document_is_as_recorded(
 @pytest.mark.parametrize(
     ("now", "lines"),
     [
-        (PENDING, [f"{ID}  sf  normal  queued", f"  sfp-server task logs {ID} -f"]),
-        (ACTIVE, [f"{ID}  sf  normal  running, attempt 1", "   30 %  Running sf", f"  sfp-server task logs {ID} -f"]),
-        (COMPLETED, [f"{ID}  sf  normal  completed in 6.8 s", f"  sfp-server task result {ID}"]),
+        (PENDING, [f"{ID}  sf  normal  queued", f"  sfp server task logs {ID} -f"]),
+        (ACTIVE, [f"{ID}  sf  normal  running, attempt 1", "   30 %  Running sf", f"  sfp server task logs {ID} -f"]),
+        (COMPLETED, [f"{ID}  sf  normal  completed in 6.8 s", f"  sfp server task result {ID}"]),
         (FAILED, [f"{ID}  sf  normal  failed after 6.8 s", "  sf ended with exit code 1", "  Read the log.",
-                  f"  sfp-server task logs {ID}"]),
+                  f"  sfp server task logs {ID}"]),
     ],
 )  # fmt: skip
 def test_status_ends_with_what_to_type_next(
@@ -168,7 +168,7 @@ def test_result_shows_its_value_and_files(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.splitlines()[3:] == [
         "FILE                SIZE",
         "deploy/package.xml  10 B",
-        f"Bring them here: sfp-server task result {ID} --output DIR",
+        f"Bring them here: sfp server task result {ID} --output DIR",
     ]
 
 
@@ -188,7 +188,7 @@ def test_list_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].split() == ["ID", "TYPE", "PRIORITY", "STATUS", "CREATED", "TOOK"]
     assert lines[1].endswith("active 30 %  2026-11-23 08:15:00")
     assert lines[2].endswith("completed    2026-11-23 08:15:00  6.8 s")
-    assert lines[3] == "More: sfp-server task list --cursor c2"
+    assert lines[3] == "More: sfp server task list --cursor c2"
 
 
 @pytest.mark.parametrize(
@@ -247,4 +247,4 @@ def test_an_address_without_a_token_says_where_one_comes_from(
     monkeypatch.delenv("SFP_SERVER_TOKEN")
     with speaking({}) as server:
         assert task(server, "status", ID) == 2
-    assert "sfp-server token create" in capsys.readouterr().err
+    assert "sfp server token create" in capsys.readouterr().err

@@ -159,7 +159,7 @@ def test_a_refused_connection_says_what_to_type() -> None:
     with pytest.raises(Unreachable) as raised, Api("http://127.0.0.1:9") as nobody:
         nobody.ping()
     assert raised.value.message == "nothing listens at http://127.0.0.1:9."
-    assert "sfp-server start" in raised.value.hint
+    assert "sfp server start" in raised.value.hint
 
 
 @pytest.mark.parametrize("url", ["sfp.example", "ftp://sfp.example", "http://x:y"])
