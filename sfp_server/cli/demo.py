@@ -68,7 +68,7 @@ def _instance(base: Path | None) -> "Instance":
 
 def _rehearse(commands: Sequence[Sequence[str]], at: Sequence[str]) -> None:
     for command in commands:
-        ui.say(f"sfp-server {' '.join(command)}")
+        ui.say(f"sfp server {' '.join(command)}")
     ui.say(
         f"sfp server task submit {' '.join(at)} --type sf --data '{json.dumps(_sf('git://127.0.0.1:PORT/…'))}' --watch"
     )

@@ -1,4 +1,4 @@
-"""Any process of a working instance is killed outright: no acknowledged task is lost, none ends twice, no sandbox stays.
+"""Any process of a working instance is killed: no acknowledged task is lost, none ends twice, no sandbox stays.
 
 The long run: `SFP_FAULT_ROUNDS=50 make faults`.
 """
