@@ -1,10 +1,12 @@
 """Tasks over HTTP: submit, look, follow, cancel."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, TypeAlias
 from uuid import UUID
 
 from litestar import Controller, Response, delete, get, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
@@ -114,11 +116,16 @@ class TaskRoutes(Controller):
         return Stream(frames, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
+def _log_operation(handler: HTTPRouteHandler, method: object, path: Sequence[object]) -> str:
+    """The same log stands at two paths, and every operation has an id of its own."""
+    return "getTaskLogs" if path[-1] == "logs" else "getLogs"
+
+
 @get(
     ["/tasks/{operation_id:uuid}/logs", "/logs/{operation_id:uuid}"],
     opt={"permission": "task:read"},
     tags=["tasks"],
-    operation_id="getTaskLogs",
+    operation_id=_log_operation,
     summary="What a task said, oldest first",
 )
 async def task_logs(
