@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,10 @@ class Trial:
         return Instance(self.base, TENANT).run
 
     def create(self, workers: str) -> None:
-        self.sfp("init", "-t", TENANT, "--engine", "embedded", "--worker-counts", workers, "--no-interactive")
+        port = str(_free_port())
+        self.sfp(
+            "init", "-t", TENANT, "--engine", "embedded", "--worker-counts", workers, "--port", port, "--no-interactive"
+        )  # fmt: skip
         self.sfp("config", "set", "toolchain", "off", "-t", TENANT)
         self.sfp("start", "-t", TENANT)
 
@@ -76,6 +80,13 @@ class Trial:
         lines = (self.folder / "logs" / "launcher.log").read_text().splitlines()
         said = [json.loads(line.partition(" ")[2]) for line in lines if "sandbox started" in line]
         return [f"{entry['task']}/{entry['lease']}" for entry in said]
+
+
+def _free_port() -> int:
+    """One that nobody else's instance on this machine would take by itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _of_each(name: str) -> list[tuple[int, list[bytes]]]:
