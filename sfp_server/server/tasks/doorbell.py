@@ -19,7 +19,7 @@ TASK: Final = "sfp:task:"  # + id: something happened to that task
 
 _PATIENCE: Final = 0.5  # seconds that a ring may take; a submit does not wait longer for Redis
 _QUIET: Final = 1.0  # seconds without Redis before it is tried again
-_BREATH: Final = 30.0  # seconds to listen at a time; without a number the client's own timeout would end the line
+_BREATH: Final = 5.0  # seconds to listen at a time; without a number the client's own timeout would end the line
 _MISSED: Final = ""  # what an ear hears when the line was down: anything may have been said
 _GONE: Final = (RedisError, OSError, TimeoutError)
 
@@ -75,7 +75,9 @@ class Doorbell:
         try:
             yield self
         finally:
-            await _hang_up(self._listener)
+            self._listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listener
 
     async def ring(self, channel: str, text: str) -> None:
         now = asyncio.get_running_loop().time()
@@ -103,9 +105,10 @@ class Doorbell:
             del self._ears[channel]
 
     async def _listen(self) -> None:
-        while True:
+        while not _told_to_end():
             with contextlib.suppress(*_GONE):
                 await self._follow()
+                continue
             await asyncio.sleep(_QUIET)
 
     async def _follow(self) -> None:
@@ -113,7 +116,7 @@ class Doorbell:
             await line.subscribe(WORK, CANCEL)
             await line.psubscribe(TASK + "*")
             self._wake_all()
-            while True:
+            while not _told_to_end():
                 await self._pass_on(line)
 
     def _wake_all(self) -> None:
@@ -140,11 +143,10 @@ class Silence:
         yield Ear()
 
 
-async def _hang_up(listener: "asyncio.Task[None]") -> None:
-    """Cancel until it has ended: redis-py may turn a cancellation while it connects into a lost connection."""
-    while not listener.done():
-        listener.cancel()
-        await asyncio.wait({listener}, timeout=0.1)
+def _told_to_end() -> bool:
+    """Whether this task was cancelled: the client keeps a cancellation to itself that comes while it connects."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _text(said: bytes | str) -> str:
