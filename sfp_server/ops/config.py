@@ -6,6 +6,7 @@ which its rule is told (`Must`), so that an error says what would be right and n
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -32,6 +33,8 @@ SECONDS: Mapping[str, int] = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 BYTES: Mapping[str, int] = {"t": 1 << 40, "g": 1 << 30, "m": 1 << 20, "k": 1 << 10}
 
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}")
+_BUCKET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _RELEASE = re.compile(r"\d+\.\d+\.\d+([-+.][0-9A-Za-z.+-]+)?")
 
 
@@ -67,8 +70,18 @@ def _checked(rule: Callable[[str], bool]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _is(kind: Callable[[str], object]) -> Callable[[str], bool]:
+    """Whether `kind` can be made of a text."""
+
+    def check(text: str) -> bool:
+        kind(text)  # a ValueError says no, as the validator does
+        return "%" not in text  # a zone of one machine
+
+    return check
+
+
 def _is_web_address(url: str) -> bool:
-    return url.startswith(("http://", "https://")) and "@" not in url
+    return url.startswith(("http://", "https://")) and "@" not in url and url.isprintable() and " " not in url
 
 
 def _is_database(url: str) -> bool:
@@ -78,7 +91,8 @@ def _is_database(url: str) -> bool:
         named = all((parts.hostname, parts.path.strip("/"), parts.username, parts.port != 0))
     except ValueError:  # a port that is no number
         return False
-    return parts.scheme in ("postgresql", "postgres") and named and parts.password is None
+    sound = url.isprintable() and " " not in url
+    return parts.scheme in ("postgresql", "postgres") and named and parts.password is None and sound
 
 
 _AS_TEXT = WithJsonSchema({"type": ["string", "integer"]})
@@ -90,6 +104,14 @@ Name = Annotated[
     str, _checked(valid_name), Must("lower-case letters, digits and hyphens, a letter first, at most 32 of them")
 ]
 Host = Annotated[str, _checked(lambda text: bool(_HOST.fullmatch(text))), Must("a host name like sfp.acme.com")]
+Email = Annotated[str, _checked(lambda text: bool(_EMAIL.fullmatch(text))), Must("an e-mail address")]
+Address = Annotated[str, _checked(_is(ip_address)), Must("an IP address like 127.0.0.1 or ::1")]
+Network = Annotated[str, _checked(_is(ip_network)), Must("a list of addresses and networks like 10.0.0.0/8")]
+HostPath = Annotated[
+    str, _checked(lambda text: text.startswith("/") and text.isprintable()), Must("a path on the host, from / on")
+]
+Bucket = Annotated[str, _checked(lambda text: bool(_BUCKET.fullmatch(text))), Must("the name of a bucket")]
+Region = Annotated[str, _checked(lambda text: bool(re.fullmatch(r"[\w.-]{1,64}", text))), Must("the name of a region")]
 Version = Annotated[str, _checked(lambda text: bool(_RELEASE.fullmatch(text))), Must("a version like 1.4.0")]
 Url = Annotated[str, _checked(_is_web_address), Must("an http or https address")]
 DatabaseUrl = Annotated[
@@ -108,6 +130,7 @@ Target = Annotated[
     Literal["local", "existing", "aws", "azure", "hetzner"], Must("local, existing, aws, azure or hetzner")
 ]
 TlsMode = Annotated[Literal["acme", "internal", "files", "off"], Must("acme, internal, files or off")]
+Switch = Annotated[bool, Must("true or false")]
 Toolchain = Annotated[Literal["auto", "system", "off"], Must("auto, system or off")]
 
 
@@ -148,9 +171,13 @@ class Tls(_Settings):
     """The certificate of the public address."""
 
     mode: TlsMode = Field(default="acme", description="Where the certificate comes from; off: TLS ends before Caddy.")
-    email: Text | None = Field(default=None, description="acme: where the authority writes to about a certificate.")
-    certificate: Text | None = Field(default=None, description="files: the certificate's chain on the host, PEM.")
-    key: Text | None = Field(default=None, description="files: the certificate's key on the host, PEM.")
+    email: Email | None = Field(default=None, description="acme: where the authority writes to about a certificate.")
+    staging: Switch = Field(default=False, description="acme: from the authority for tests, which browsers refuse.")
+    certificate: HostPath | None = Field(default=None, description="files: the certificate's chain on the host, PEM.")
+    key: HostPath | None = Field(default=None, description="files: the certificate's key on the host, PEM.")
+    trusted_proxies: Annotated[
+        list[Network], Field(max_length=64), Must("a list of addresses and networks like [10.0.0.0/8]")
+    ] = Field(default=[], description="Proxies in front whose word about the client's address is taken.")
 
 
 class Database(_Settings):
@@ -162,9 +189,9 @@ class Database(_Settings):
 class Objects(_Settings):
     """A bucket that exists, behind the S3 protocol."""
 
-    bucket: Text = Field(description="Its name.")
+    bucket: Bucket = Field(description="Its name.")
     endpoint: Url = Field(description="The address of the service.")
-    region: Text = Field(default="us-east-1", description="Its region.")
+    region: Region = Field(default="us-east-1", description="Its region.")
 
 
 class Release(_Settings):
@@ -172,12 +199,15 @@ class Release(_Settings):
 
     channel: Annotated[Literal["stable"], Must("stable")] = Field(default="stable", description="Where to look.")
     version: Version | None = Field(default=None, description="One to stay on; none takes the channel's newest.")
+    file: Text | None = Field(default=None, description="compose: a release's manifest on this machine, to run that.")
 
 
 class Http(_Settings):
-    """The API on the loopback address."""
+    """Where the server listens on the machine beside its public address."""
 
-    port: Port = Field(default=3029, description="Its port there: embedded engine, or no TLS here.")
+    port: Port = Field(default=3029, description="The port for this machine; with tls.mode off, for the proxy.")
+    address: Address = Field(default="127.0.0.1", description="tls.mode off: where the proxy in front reaches it.")
+    ipv6: Switch = Field(default=False, description="compose: reached over IPv6 too.")
 
 
 def _choice(value: Any) -> str:
@@ -185,6 +215,7 @@ def _choice(value: Any) -> str:
 
 
 _Bundled = Annotated[Literal["bundled"], Tag("bundled")]
+_Stores = Annotated[Literal["bundled", "minio", "seaweedfs"], Tag("bundled")]
 
 
 class Config(_Settings):
@@ -204,9 +235,9 @@ class Config(_Settings):
         _Bundled | Annotated[Database, Tag("outside")], Discriminator(_choice), Must("bundled, or {url: …}")
     ] = Field(default="bundled", description="The instance's own PostgreSQL, or one that exists.")
     objects: Annotated[
-        _Bundled | Annotated[Objects, Tag("outside")],
+        _Stores | Annotated[Objects, Tag("outside")],
         Discriminator(_choice),
-        Must("bundled, or {bucket: …, endpoint: …}"),
+        Must("bundled, minio, seaweedfs, or {bucket: …, endpoint: …}"),
     ] = Field(default="bundled", description="Where files lie: with the instance, or in a bucket that exists.")
     release: Release = Field(default=Release(), description="Which release to run.")
     http: Http = Field(default=Http(), description="The API on the loopback address.")
@@ -215,9 +246,20 @@ class Config(_Settings):
     @property
     def public_url(self) -> str:
         """The address of the server, without a slash at its end."""
-        if self.engine == "embedded" or self.domain is None:
-            return f"http://127.0.0.1:{self.http.port}"
-        return f"https://{self.domain}"
+        if self.engine == "compose" and self.domain is not None:
+            return f"https://{self.domain}"
+        if self.engine == "compose" and self.tls.mode == "internal":
+            return "https://localhost"
+        return f"http://{_local(self.http.address)}:{self.http.port}"
+
+    @property
+    def object_store(self) -> Literal["folder", "minio", "seaweedfs", "outside"]:
+        """Where files lie."""
+        if isinstance(self.objects, Objects):
+            return "outside"
+        if self.engine == "embedded":
+            return "folder"
+        return "minio" if self.objects == "bundled" else self.objects
 
 
 def load(instance: Instance) -> Config:
@@ -260,8 +302,7 @@ def validate(document: yamlfile.Document, path: str) -> Config:
 def _contradictions(config: Config) -> Iterator[config_versions.Problem]:
     """What is right alone and wrong together."""
     if config.engine == "embedded":
-        if config.target != "local":
-            yield ("target",), f"must be local with engine embedded, is {config.target}"
+        yield from _too_much_for_embedded(config)
         return
     if config.domain is None and config.target != "local":
         yield ("domain",), f"is missing; a server on {config.target} needs a host name"
@@ -271,3 +312,20 @@ def _contradictions(config: Config) -> Iterator[config_versions.Problem]:
         for name in ("certificate", "key"):
             if getattr(config.tls, name) is None:
                 yield ("tls", name), "is missing; tls.mode is files"
+    if config.tls.mode != "off" and not ip_address(config.http.address).is_loopback:
+        yield ("http", "address"), f"must be of this machine alone with tls.mode {config.tls.mode}"
+
+
+def _too_much_for_embedded(config: Config) -> Iterator[config_versions.Problem]:
+    if config.target != "local":
+        yield ("target",), f"must be local with engine embedded, is {config.target}"
+    if config.objects in ("minio", "seaweedfs"):
+        yield ("objects",), f"must be bundled or a bucket with engine embedded, is {config.objects}"
+    if config.http.address != "127.0.0.1":
+        yield ("http", "address"), f"must be 127.0.0.1 with engine embedded, is {config.http.address}"
+
+
+def _local(address: str) -> str:
+    """The address by which this machine reaches what listens on one, as it stands in a URL."""
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
+    return f"[{own}]" if ":" in own else own
