@@ -88,8 +88,9 @@ def difference(lines: Iterable[str], err: bool = False) -> None:
 
 
 def document(name: str, body: Mapping[str, Any], version: int = 1) -> None:
-    """Print the one JSON document of a command, named `sfp.<name>`. A list's body is `{items, next}`."""
-    typer.echo(_json.dumps({"schema": f"sfp.{name}", "version": version, **body}, indent=2, ensure_ascii=False))
+    """Print the one JSON document of a command. Its schema is `sfp.<name>/<version>`, with the document's own version
+    in it, for a body may have another `version`. A list's body is `{items, next}`."""
+    typer.echo(_json.dumps({"schema": f"sfp.{name}/{version}", **body}, indent=2, ensure_ascii=False))
 
 
 def table(rows: Iterable[Sequence[object]], headers: Sequence[str]) -> None:

@@ -32,7 +32,8 @@ class Submitted:
 class TaskStatus:
     """A task as it is now. `status` is pending, active, completed, failed or cancelled; `progress` 0 to 100.
 
-    `error` is there where it failed and has at least `message`.
+    `attempt` counts from 1, 0 is none yet; `cancelling`: it runs and was asked to end. `error` says why the last
+    attempt did not complete, and has at least `message`.
     """
 
     operation_id: str
@@ -42,7 +43,10 @@ class TaskStatus:
     progress: int = 0
     message: str | None = None
     attempt: int = 0
+    cancelling: bool = False
+    description: str | None = None
     created_at: datetime | None = None
+    created_by: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: Mapping[str, Any] | None = None
@@ -65,12 +69,14 @@ class ResultFile:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What a finished task left: `result` is its type's own value."""
+    """What a finished task left: `result` is its type's own value; `error` is there where it failed."""
 
     operation_id: str
     status: str
+    type: str = ""
     result: Any = None
     files: tuple[ResultFile, ...] = ()
+    error: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,9 @@ class LogLine:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a task, in order: `kind` is status, progress or log, `data` what it carries.
+    """Something that happened to a task, in order: `kind` is status, progress, log or end, `data` what it carries.
 
-    `id` is where a broken stream is taken up again.
+    `id` is where a broken stream is taken up again; `end` has none of its own.
     """
 
     id: str
@@ -97,7 +103,7 @@ class Event:
     @property
     def last(self) -> bool:
         """Whether nothing follows."""
-        return self.kind == "status" and self.data.get("status") in FINISHED
+        return self.kind == "end"
 
 
 @dataclass(frozen=True)
@@ -111,12 +117,9 @@ class Token:
     created_by: str | None = None
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
-    revoked_at: datetime | None = None
 
     def state(self, now: datetime) -> str:
-        """active, expired or revoked."""
-        if self.revoked_at is not None:
-            return "revoked"
+        """active or expired."""
         return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
 
 
@@ -128,4 +131,5 @@ class NewToken:
     name: str
     token: Secret
     role: str = "application"
+    created_at: datetime | None = None
     expires_at: datetime | None = None

@@ -15,7 +15,7 @@ from sfp_server.ops.lock import Lock, held
 from sfp_server.ops.plan import Plan, Step
 from sfp_server.ops.site import Seen, Site, is_in_place, listens_on, look, who
 from sfp_server.ops.starting import Start
-from sfp_server.ops.state import DISPATCHERS, alive
+from sfp_server.ops.state import DATA_SERVICES, DISPATCHERS, alive
 
 DRAIN = 150.0
 """Seconds that a worker gets to end: it lets its tasks end, and hands back those that do not in time by itself."""
@@ -133,6 +133,7 @@ def _stop_steps(site: Site, seen: Seen, drain: float) -> list[Step]:
     """Draining can be taken back; stopping is short, and goes forward."""
     bundle, running = str(seen.release), alive(seen.services)
     dispatchers = [name for name in DISPATCHERS if name in running]
+    others = [name for name in running if name not in DATA_SERVICES]
 
     def let_end() -> str:
         site.engine.down(bundle, dispatchers, timeout=drain)
@@ -143,7 +144,9 @@ def _stop_steps(site: Site, seen: Seen, drain: float) -> list[Step]:
         return "tasks are accepted again"
 
     def down() -> str:
-        site.engine.down(bundle, timeout=30 if drain else 0)
+        if others and not drain:
+            site.engine.down(bundle, others, timeout=0)
+        site.engine.down(bundle)  # the data services are always asked: what they hold is not to be hurt
         return f"{len(running)} services"
 
     ending = [Step("drain", let_end, accept_again)] if dispatchers and drain else []
@@ -174,7 +177,7 @@ def _sweep(site: Site, keep_data: bool) -> None:
 
 def _running_release(site: Site) -> str:
     seen = look(site)
-    if seen.release is None or "postgres" not in alive(seen.services):
+    if seen.release is None or not alive(seen.services):
         raise SfpError(
             f"{site.instance.tenant} does not run, so its database cannot be asked.", "Start it: sfp server start"
         )

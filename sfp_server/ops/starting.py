@@ -59,10 +59,12 @@ class Start:
 
     def _make_folders(self) -> None:
         instance = self.site.instance
-        for folder in (instance.data, instance.logs, instance.run):
+        for folder in (instance.data, instance.logs):
             must(self.site.host, linux.private_folder(folder))
-        if not self.site.dry:
-            make_run_folder(instance)
+        if self.site.dry:
+            self.site.host.run(linux.private_folder(instance.run))
+        else:
+            make_run_folder(instance)  # it may lie under /tmp, where a link could stand in its place
 
     def _remove_part(self) -> str:
         """What this start wrote in part; a whole release may stay, for its logs can be read with it."""

@@ -66,9 +66,8 @@ def _listening(address: tuple[str, int]) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise SfpError(
-            f"cannot listen on {host}:{port}: {error.strerror}", "Is something else running there?"
-        ) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise SfpError(f"cannot listen on {host}:{port}: {reason}", "Is something else running there?") from error
 
 
 async def _tell(server: uvicorn.Server, services: Services) -> None:

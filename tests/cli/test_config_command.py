@@ -133,7 +133,7 @@ def test_a_dry_run_lists_the_files(sfp: Run, tmp_path: Path) -> None:
 
 def test_the_bundle_as_json_names_its_files(sfp: Run, tmp_path: Path) -> None:
     document = json.loads(sfp("render", "--output", str(tmp_path / "out"), "--json")[1])
-    assert (document["schema"], document["version"]) == ("sfp.render", 1)
+    assert document["schema"] == "sfp.render/1"
     assert "env/api.env" in document["files"]
 
 

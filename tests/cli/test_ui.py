@@ -57,7 +57,7 @@ def test_a_table_has_columns_as_wide_as_what_is_in_them(capsys: pytest.CaptureFi
 def test_a_document_has_schema_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     ui.document("tasks", {"items": ["ä"], "next": None})
     assert capsys.readouterr().out == (
-        '{\n  "schema": "sfp.tasks",\n  "version": 1,\n  "items": [\n    "ä"\n  ],\n  "next": null\n}\n'
+        '{\n  "schema": "sfp.tasks/1",\n  "items": [\n    "ä"\n  ],\n  "next": null\n}\n'
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sfp_server.client import Api, ApiError, Unreachable, codec
 from sfp_server.client.model import TaskStatus
-from sfp_server.errors import SfpError
+from sfp_server.errors import SfpError, UsageError
 
 TOKEN = "sfp_app_" + "0" * 36
 ID = "01920000-0000-7000-8000-000000000001"
@@ -55,8 +55,8 @@ def test_an_address_with_the_base_path_is_the_same_server() -> None:
 def test_a_status_is_a_value_and_its_json_is_the_servers() -> None:
     sent = {
         "operationId": ID, "type": "ping", "status": "failed", "priority": "normal", "progress": 40, "message": None,
-        "attempt": 3, "createdAt": "2026-11-23T08:15:00.123Z", "startedAt": None, "finishedAt": None,
-        "error": {"message": "no"},
+        "attempt": 3, "cancelling": False, "description": None, "createdAt": "2026-11-23T08:15:00.123Z",
+        "createdBy": "owner", "startedAt": None, "finishedAt": None, "error": {"message": "no"},
     }  # fmt: skip
     status = answering(200, {**sent, "fromTheFuture": 1}).status(ID)
 
@@ -90,18 +90,29 @@ def test_an_id_is_one_part_of_the_path() -> None:
         seen.append(request.url.raw_path.decode())
         return httpx.Response(204)
 
-    api(answer).cancel("../application-tokens/x?y")
-    assert seen == ["/sfp/api/tasks/..%2Fapplication-tokens%2Fx%3Fy"]
-    with pytest.raises(ApiError, match="is not an id"):
-        api(answer).cancel("..")
+    api(answer).revoke_token("../tasks/x?y")
+    assert seen == ["/sfp/api/application-tokens/..%2Ftasks%2Fx%3Fy"]
+    with pytest.raises(UsageError, match="is not an id"):
+        api(answer).revoke_token("..")
 
 
-def test_a_problem_says_title_detail_and_every_error() -> None:
-    error = problem(
-        400, title="Bad Request", detail="the task is not valid",
-        errors=[{"path": "data.args", "message": "must be a list"}, {"field": "type", "detail": "unknown"}],
-    )  # fmt: skip
-    assert error.message == "the task is not valid.\n  data.args: must be a list\n  type: unknown"
+@pytest.mark.parametrize("id", ["", "latest", "../x", "0192", ID + "0"])
+def test_what_is_no_task_is_said_before_it_is_asked(id: str) -> None:
+    with pytest.raises(UsageError, match="is not the id of a task"):
+        answering(200, {}).status(id)
+
+
+def test_a_problem_with_many_errors_is_a_list() -> None:
+    errors = [{"pointer": "#/data/args", "detail": "must be a list"}, {"parameter": "limit", "detail": "is too high"}]
+    error = problem(422, title="The task cannot be accepted", detail="must be a list", errors=errors)
+    assert error.message == "The task cannot be accepted:\n  data.args must be a list\n  limit is too high"
+
+
+def test_a_problem_with_one_error_is_one_line() -> None:
+    errors = [{"pointer": "#/type", "detail": "'fly' is not a type of task; known are ping, sf"}]
+    error = problem(422, type="urn:sfp:problem:invalid-task", title="The task cannot be accepted", errors=errors)
+    assert error.message == "The task cannot be accepted: 'fly' is not a type of task; known are ping, sf."
+    assert error.hint.endswith("https://sfp.example/sfp/apidocs")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +120,7 @@ def test_a_problem_says_title_detail_and_every_error() -> None:
     [(401, "SFP_SERVER_TOKEN"), (403, "role"), (404, "task list"), (503, "status"), (500, "logs -s api")],
 )
 def test_each_refusal_has_a_hint(status: int, hint: str) -> None:
-    error = problem(status, title="No")
+    error = problem(status, type="urn:sfp:problem:task-not-found" if status == 404 else "about:blank", title="No")
     assert isinstance(error, ApiError)
     assert error.status == status
     assert hint in error.hint
@@ -148,7 +159,7 @@ def test_a_refused_connection_says_what_to_type() -> None:
     with pytest.raises(Unreachable) as raised, Api("http://127.0.0.1:9") as nobody:
         nobody.ping()
     assert raised.value.message == "nothing listens at http://127.0.0.1:9."
-    assert "sfp-server start" in raised.value.hint
+    assert "sfp server start" in raised.value.hint
 
 
 @pytest.mark.parametrize("url", ["sfp.example", "ftp://sfp.example", "http://x:y"])
@@ -174,11 +185,10 @@ def test_tokens_have_a_state() -> None:
     items = [
         {"id": "1", "name": "a", "role": "member"},
         {"id": "2", "name": "b", "role": "member", "expiresAt": "2026-01-01T00:00:00Z"},
-        {"id": "3", "name": "c", "role": "member", "revokedAt": "2026-01-01T00:00:00Z"},
     ]
     page = answering(200, {"items": items, "next": None}).tokens()
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert [token.state(now) for token in page.items] == ["active", "expired", "revoked"]
+    assert [token.state(now) for token in page.items] == ["active", "expired"]
 
 
 def test_a_sick_server_still_describes_itself() -> None:

@@ -83,8 +83,8 @@ def speaking(script: Mapping[str, Answer | Sequence[Answer]]) -> Iterator[FakeAp
 
 
 def events(*entries: tuple[str, Mapping[str, Any]]) -> Answer:
-    """A stream of events, numbered from 1."""
+    """A stream of events, numbered from 1, and its end."""
     frames = (
         f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n" for number, (kind, data) in enumerate(entries, 1)
     )
-    return Answer("".join(frames).encode(), kind="text/event-stream")
+    return Answer("".join([*frames, "event: end\ndata: {}\n\n"]).encode(), kind="text/event-stream")

@@ -1,7 +1,7 @@
 """`python -m tests.house.reference`: write the README's references from what they describe; a test compares them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 from tests.house import commands, tree
 
@@ -38,10 +38,11 @@ def command_reference() -> str:
 
 
 def configuration_reference() -> str:
-    """A row for each setting: its name, its default, what it means."""
+    """A row for each setting: its name, what holds without it and what else it can be, what it means."""
     from sfp_server.ops.config import Config
 
-    return "\n".join(["| setting | default | |", "|---|---|---|", *_settings(Config, "")])
+    usual = Config(config_version=1, tenant="acme").model_dump(mode="json")
+    return "\n".join(["| setting | default | |", "|---|---|---|", *_settings(Config, usual)])
 
 
 def api_reference() -> str:
@@ -68,32 +69,32 @@ def _is_group(command: commands.Command) -> bool:
     return "\nCommands:" in command.help
 
 
-def _settings(model: Any, above: str) -> Iterator[str]:
+def _settings(model: Any, usual: Any, above: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        inner = list(_models(field.annotation))
-        described = _cell(field.description or "")
-        yield f"| `{above}{name}` | {'' if inner else _default(field)} | {described} |"
-        for nested in inner:
-            yield from _settings(nested, f"{above}{name}.")
+        value = (
+            usual.get(name) if isinstance(usual, Mapping) else field.get_default() if not field.is_required() else None
+        )
+        shown = (
+            "required" if field.is_required() else "" if value is None or isinstance(value, Mapping) else f"`{value}`"
+        )
+        others = [choice for choice in choices(field.annotation) if choice != value]
+        more = f" or {', '.join(f'`{choice}`' for choice in others)}" if shown.startswith("`") and others else ""
+        yield f"| `{above}{name}` | {shown}{more} | {_cell(field.description or '')} |"
+        for nested in nested_models(field.annotation):
+            yield from _settings(nested, value, f"{above}{name}.")
 
 
-def _models(annotation: Any) -> Iterator[Any]:
-    from typing import get_args
-
+def nested_models(annotation: Any) -> list[Any]:
+    """The models that a setting holds, each once."""
     if hasattr(annotation, "model_fields"):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models(part)
+        return [annotation]
+    found = [model for part in get_args(annotation) for model in nested_models(part)]
+    return list(dict.fromkeys(found))
 
 
-def _default(field: Any) -> str:
-    if field.is_required():
-        return "required"
-    return "" if field.default is None else f"`{_shown(field.default)}`"
-
-
-def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def choices(annotation: Any) -> list[Any]:
+    """The words that a setting may be."""
+    return list(get_args(annotation)) if get_origin(annotation) is Literal else []
 
 
 def _permission(operation: Mapping[str, Any]) -> str:

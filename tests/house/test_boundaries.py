@@ -13,7 +13,8 @@ from tests.house import tree
 OURS_AT_THE_TOP = re.compile(r"sfp_server$|sfp_server\.(cli|errors)(\.|$)")
 A_STORE = re.compile(r"sfp_server\.server\.(\w+)\.store$")
 CLI = tree.files(".py", "sfp_server/cli")
-SERVER = tree.files(".py", "sfp_server/server")
+COMPOSITION_ROOT = "services.py"
+SERVER = [path for path in tree.files(".py", "sfp_server/server") if path.name != COMPOSITION_ROOT]
 
 
 def imported(nodes: list[ast.stmt]) -> Iterator[str]:

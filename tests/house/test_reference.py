@@ -19,7 +19,7 @@ def test_the_readmes_reference_is_up_to_date(name: str) -> None:
 def settings(model: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, field in model.model_fields.items():
         yield (*above, name)
-        for nested in reference._models(field.annotation):
+        for nested in reference.nested_models(field.annotation):
             yield from settings(nested, (*above, name))
 
 

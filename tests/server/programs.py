@@ -65,10 +65,13 @@ class PostgresServer:
         eventually(self._accepts, 30)
 
     def kill(self) -> None:
-        """As `kill -9` of the postmaster: every backend notices and leaves."""
+        """As `kill -9` of the postmaster: every backend notices and leaves, and that is waited for."""
         assert self.process is not None
+        pid = self.process.pid
+        backends = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         self.process.kill()
         self.process.wait()
+        eventually(lambda: not any(Path(f"/proc/{backend}").exists() for backend in backends), 30)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

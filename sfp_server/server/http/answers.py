@@ -75,8 +75,8 @@ def _pointer(key: str) -> str:
     """`a.b[0].c` as a JSON pointer, `/a/b/0/c` (RFC 6901)."""
     if key == "data":
         return ""
-    parts = re.split(r"[.\[]", key.replace("]", ""))
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts if part != "...")
+    parts = re.split(r"[.\[]", key.replace("[...]", "").replace("]", ""))  # [...]: some value of a map
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def _place(entry: dict[str, str]) -> str:

@@ -101,7 +101,8 @@ LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('request.jwt.claims', claims::text, true);
     RETURN QUERY SELECT s.release, s.config_version, s.schema_version,
-        (SELECT jsonb_agg(jsonb_build_object('number', m.number, 'checksum', m.checksum, 'compatible', m.compatible)
-                          ORDER BY m.number) FROM sfp.migration m)
+        (SELECT coalesce(jsonb_agg(jsonb_build_object('number', m.number, 'checksum', m.checksum,
+                                                      'compatible', m.compatible) ORDER BY m.number), '[]')
+         FROM sfp.migration m)
         FROM sfp.release_state s;
 END $$;

@@ -122,6 +122,7 @@ class Tasks:
 
     async def attempts(self, who: Principal, id: str) -> list[Attempt]:
         """The tries at a task, with how and why each ended."""
+        await self.task(who, id)
         return await self._store.attempts(who, id)
 
     async def logs(self, who: Principal, id: str, lines: Lines) -> list[Event]:

@@ -76,6 +76,10 @@ class Sandbox(Protocol):
         """Return when it has ended and nothing of it is left: no process, no file."""
         ...
 
+    def close(self) -> None:
+        """Let go of one that has ended, and of what it said that nobody read."""
+        ...
+
 
 class Sandboxes(Protocol):
     """Where sandboxes run."""
@@ -114,6 +118,10 @@ class ProcessSandbox:
 
     async def ended(self) -> Exit:
         return await asyncio.shield(self.over)
+
+    def close(self) -> None:
+        self._feeding.cancel()
+        self._running.close()
 
     def exceeded(self, family: Mapping[int, list[int]]) -> Reason | None:
         """Which limit it is above, by what runs and what is in memory now."""
@@ -224,7 +232,9 @@ class ProcessSandboxes:
         except OSError:
             return False
         said, _ = await asyncio.gather(sandbox.stdout.read(), sandbox.stderr.read())
-        return (await sandbox.ended()).code == 0 and b'"pong":true' in said
+        works = (await sandbox.ended()).code == 0 and b'"pong":true' in said
+        sandbox.close()
+        return works
 
     async def _start(self, order: Order, mode: Mode) -> ProcessSandbox:
         mark = f"{self.mark}/{order.task}/{order.lease}"
