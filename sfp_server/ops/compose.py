@@ -27,7 +27,7 @@ SLOTS = ("api-a", "api-b")
 """The two places of the API. One runs; `upstream.caddy` names it, and Compose starts it by the profile of its name."""
 
 _PARTS = ("services", "networks", "volumes")
-_HEALTH = {"interval": "10s", "timeout": "5s", "retries": 3, "start_period": "60s", "start_interval": "1s"}
+_HEALTH = {"interval": "30s", "timeout": "5s", "retries": 3, "start_period": "60s", "start_interval": "1s"}
 _NOT_MADE = {"bind": {"create_host_path": False}}  # Docker would make what is missing, as a folder of root
 
 
@@ -80,7 +80,7 @@ class _Marks:
     certificate: bool
 
     def labels(self, name: str) -> dict[str, str]:
-        """Docker makes a service anew when one of these changes. Caddy's files are not among them: it can read again."""
+        """Docker makes a service anew when one of these changes. Caddy's files are not among them: it reads again."""
         read = [f"env/{name}.env", *([] if name == "caddy" else places.CONFIG.get(name, ()))]
         content = b"\0".join(self.files[path] for path in read)
         labels = {"sfp.tenant": self.instance.tenant, "sfp.config": sha256(content).hexdigest()[:12]}

@@ -16,6 +16,7 @@ from sfp_server.ops.environment import (
     outside_objects,
     sandbox_limits,
     task_defaults,
+    worker_counts,
 )
 from sfp_server.ops.release import Release
 from sfp_server.ops.templating import template
@@ -24,6 +25,7 @@ BUCKET = "sfp-files"
 PORT = 3029  # of the API and of Caddy's plain side, inside their containers
 
 _STORES: Mapping[str, str] = {"minio": "minio:9000", "seaweedfs": "seaweedfs:8333"}
+_LAUNCHER = "/run/sfp/launcher.sock"
 _WORKERS = tuple(f"{name}-worker" for name in CLASSES)
 _MODES: Mapping[str, str] = {
     "acme": "certificates from Let's Encrypt",
@@ -34,18 +36,17 @@ _MODES: Mapping[str, str] = {
 
 
 def environment(config: Config, release: Release) -> Mapping[str, Environment]:
-    """The settings of each service, by the name of its file. None is secret."""
+    """The settings of each service, by the name of its file. None is secret; each has what it uses and no more, for
+    a service is made anew when one of its own changes."""
     base = common(config, release)
-    server = {**base, **_addresses(config), "SFP_LAUNCHER_SOCKET": "/run/sfp/launcher.sock", **task_defaults(config)}
+    data = {**base, **_addresses(config), "SFP_SECRETS": "/run/secrets"}
+    worker = {**data, "SFP_LAUNCHER_SOCKET": _LAUNCHER, "SFP_HEARTBEAT": "/tmp/heartbeat"}  # noqa: S108  # its tmpfs
     # The API is reached through Caddy alone, which names one client: there is no other whose word to doubt.
-    api = {**server, "SFP_LISTEN": f"0.0.0.0:{PORT}", "SFP_TRUSTED_PROXIES": "*"}
-    found: dict[str, Environment] = {
-        "api": api,
-        "migrate": {**server, "SFP_DATABASE_ADMIN_URL": _admin_url(config)},
-        **{name: {**server, "SFP_HEARTBEAT": "/tmp/heartbeat"} for name in _WORKERS},  # noqa: S108  # a tmpfs of its own
-    }
+    edge = {"SFP_LISTEN": f"0.0.0.0:{PORT}", "SFP_TRUSTED_PROXIES": "*"}
     return {
-        **{name: {**own, "SFP_SECRETS": "/run/secrets"} for name, own in found.items()},
+        "api": {**data, **edge, **task_defaults(config)},
+        "migrate": {**data, "SFP_DATABASE_ADMIN_URL": _admin_url(config)},
+        **{name: {**worker, **worker_counts(config)} for name in _WORKERS},
         "launcher": {**base, **_launcher(config, release)},
         "caddy": {"XDG_CONFIG_HOME": "/config", "XDG_DATA_HOME": "/data"},
         "redis": {},
@@ -109,7 +110,7 @@ def _admin_url(config: Config) -> str:
 
 def _launcher(config: Config, release: Release) -> Environment:
     return {
-        "SFP_LAUNCHER_SOCKET": "/run/sfp/launcher.sock",
+        "SFP_LAUNCHER_SOCKET": _LAUNCHER,
         "SFP_SANDBOX": "docker",
         "SFP_SANDBOX_DIR": "/tmp/sandboxes",  # noqa: S108  # a tmpfs of its own
         "SFP_SANDBOX_IMAGE": images(config, release)["worker"],

@@ -1,49 +1,25 @@
 """How a `compose.yml` and environment files are written: for people to read, for Compose to take as they stand."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from sfp_server.errors import SfpError
 
 ORDER = (
-    "x-about",
-    "image",
-    "profiles",
-    "user",
-    "entrypoint",
-    "command",
-    "env_file",
-    "depends_on",
-    "healthcheck",
-    "ports",
-    "networks",
-    "network_mode",
-    "volumes",
-    "tmpfs",
-    "shm_size",
-    "mem_limit",
-    "cpus",
-    "pids_limit",
-    "stop_signal",
-    "stop_grace_period",
-    "restart",
-    "read_only",
-    "cap_drop",
-    "cap_add",
-    "sysctls",
-    "security_opt",
-    "logging",
-    "labels",
-)
+    "x-about", "image", "profiles", "user", "entrypoint", "command", "env_file", "depends_on", "healthcheck", "ports",
+    "networks", "network_mode", "volumes", "tmpfs", "shm_size", "mem_limit", "cpus", "pids_limit", "stop_signal",
+    "stop_grace_period", "restart", "read_only", "cap_drop", "cap_add", "sysctls", "security_opt", "logging", "labels",
+)  # fmt: skip
 """The keys that a service may have, in the order in which they stand: what it is, what it needs, what it may."""
 
 _WIDTH = 120
-_KEY = re.compile(r"[a-z][a-z0-9_.-]*")
-# A word that every reader of YAML, 1.1 and 1.2, takes for text: no number (1e5), no yes and no.
-_WORD = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)$)(?:[A-Za-z_/][\w./@+-]*|[0-9]+(?:s|m|g))", re.IGNORECASE)
+# A word that every reader of YAML, 1.1 and 1.2, takes for text: no number (1e5, 12:30), no yes and no.
+_WORD = re.compile(
+    r"(?!(?:true|false|yes|no|on|off|null|y|n)$)(?:-{0,2}[A-Za-z_/](?:[\w./@+=-]|:(?=\w))*|[0-9]+(?:s|m|g))",
+    re.IGNORECASE | re.ASCII,
+)
 _BARE = re.compile(r"[A-Za-z0-9_./:@,?&=%+~*-]*")
 
 
@@ -53,11 +29,10 @@ def text(document: Mapping[str, Any], head: str) -> bytes:
     lines += ["", f"name: {document['name']}", "", "services:"]
     for name, service in document["services"].items():
         lines += [f"  # {service['x-about']}", f"  {name}:"]
-        lines += _dumped({key: value for key, value in service.items() if key != "x-about"}, "    ")
-        lines.append("")
+        lines += [*_block({key: value for key, value in service.items() if key != "x-about"}, 4), ""]
     for part in ("networks", "volumes"):
-        lines += [f"{part}:", *_dumped(document[part], "  "), ""]
-    return "\n".join([*lines[:-1], ""]).encode()
+        lines += [f"{part}:", *_block(document[part], 2), ""]
+    return "\n".join(lines).encode()
 
 
 def environment(values: Mapping[str, str]) -> bytes:
@@ -76,35 +51,31 @@ def _quoted(name: str, value: str) -> str:
     return f'"{escaped}"'
 
 
-def _dumped(value: Any, indent: str) -> Iterator[str]:
-    dumped = yaml.dump(
-        _doubled(value),
-        Dumper=_Dumper,
-        sort_keys=False,
-        default_flow_style=None,
-        width=_WIDTH - len(indent),
-        allow_unicode=True,
-    )
-    return (f"{indent}{line}" for line in dumped.splitlines())
+def _block(value: Mapping[str, Any] | list[Any], indent: int) -> Iterator[str]:
+    """A mapping or a list, an entry a line; what is inside stands on that line too where it fits."""
+    entries = value.items() if isinstance(value, Mapping) else ((None, item) for item in value)
+    for key, item in entries:
+        before = " " * indent + ("-" if key is None else f"{_scalar(key)}:")
+        line = f"{before} {_flow(item)}"
+        if len(line) <= _WIDTH or not isinstance(item, Mapping | list):
+            yield line
+        elif key is None:
+            first, *rest = _block(item, indent + 2)
+            yield from (f"{before} {first.lstrip()}", *rest)
+        else:
+            yield from (before, *_block(item, indent + 2))
 
 
-def _doubled(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("$", "$$")
+def _flow(value: Any) -> str:
     if isinstance(value, Mapping):
-        return {key: _doubled(item) for key, item in value.items()}
-    return [_doubled(item) for item in value] if isinstance(value, list | tuple) else value
+        return "{" + ", ".join(f"{_scalar(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    return _scalar(value)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Text that is no plain word is quoted; what stands twice is written twice."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def represent_str(self, data: str) -> yaml.ScalarNode:
-        style = None if _WORD.fullmatch(data) or _KEY.fullmatch(data) else '"'
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_str)
+def _scalar(value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value)
+    doubled = value.replace("$", "$$")
+    return doubled if _WORD.fullmatch(doubled) else json.dumps(doubled, ensure_ascii=not doubled.isprintable())

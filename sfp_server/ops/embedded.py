@@ -16,6 +16,7 @@ from sfp_server.ops.environment import (
     outside_objects,
     sandbox_limits,
     task_defaults,
+    worker_counts,
 )
 from sfp_server.ops.instance import Instance
 from sfp_server.ops.release import Release
@@ -45,7 +46,7 @@ def environment(config: Config, release: Release, instance: Instance) -> Mapping
     """The settings of each service, by its name. None is secret."""
     base = common(config, release)
     launcher = {"SFP_LAUNCHER_SOCKET": str(instance.run / "launcher.sock")}
-    server = {**base, **_addresses(config, instance), **launcher, **task_defaults(config)}
+    server = {**base, **_addresses(config, instance), **launcher, **worker_counts(config), **task_defaults(config)}
     own: dict[str, Environment] = {
         "api": {**server, "SFP_LISTEN": f"127.0.0.1:{config.http.port}"},
         "migrate": {**server, "SFP_DATABASE_ADMIN_URL": _admin_url(config, instance)},

@@ -20,14 +20,15 @@ def common(config: Config, release: Release) -> Environment:
     }
 
 
-def task_defaults(config: Config) -> Environment:
-    """How many tasks run, and what holds for one that does not say otherwise."""
+def worker_counts(config: Config) -> Environment:
+    """How many tasks of each class run at once."""
     counts = (config.workers.critical, config.workers.normal, config.workers.batch)
-    return {
-        "SFP_WORKERS": ",".join(str(count) for count in counts),
-        "SFP_TASK_ATTEMPTS": str(config.tasks.attempts),
-        "SFP_TASK_TIMEOUT": str(config.tasks.timeout),
-    }
+    return {"SFP_WORKERS": ",".join(str(count) for count in counts)}
+
+
+def task_defaults(config: Config) -> Environment:
+    """What holds for a task that does not say otherwise."""
+    return {"SFP_TASK_ATTEMPTS": str(config.tasks.attempts), "SFP_TASK_TIMEOUT": str(config.tasks.timeout)}
 
 
 def sandbox_limits(config: Config) -> Environment:
