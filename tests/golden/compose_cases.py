@@ -1,4 +1,4 @@
-"""The settings under which Compose bundles are looked at: what the edge is, where files and data lie, how many tasks."""
+"""The settings under which Compose bundles are looked at: the edge, where files and data lie, how many tasks."""
 
 from functools import cache
 from itertools import cycle, product
