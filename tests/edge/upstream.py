@@ -65,5 +65,12 @@ class Upstream:
 
 def _answer(document: object) -> bytes:
     body = json.dumps(document).encode()
-    head = f"HTTP/1.1 200 OK\r\nServer: upstream\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Connection: close\r\n\r\n" + body
+    lines = [
+        "HTTP/1.1 200 OK",
+        "Server: upstream",
+        "X-Frame-Options: SAMEORIGIN",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
