@@ -75,9 +75,7 @@ class Doorbell:
         try:
             yield self
         finally:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            await _hang_up(self._listener)
 
     async def ring(self, channel: str, text: str) -> None:
         now = asyncio.get_running_loop().time()
@@ -140,6 +138,13 @@ class Silence:
     @contextlib.contextmanager
     def ear(self, channel: str) -> Iterator[Ear]:
         yield Ear()
+
+
+async def _hang_up(listener: "asyncio.Task[None]") -> None:
+    """Cancel until it has ended: redis-py may turn a cancellation while it connects into a lost connection."""
+    while not listener.done():
+        listener.cancel()
+        await asyncio.wait({listener}, timeout=0.1)
 
 
 def _text(said: bytes | str) -> str:

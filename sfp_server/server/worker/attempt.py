@@ -171,8 +171,8 @@ class Attempt:
             return Outcome("failed", error=self._said.error, retry=self._said.retry)
         if isinstance(self._said, messages.Result) and end.code == 0:
             return Outcome("completed", result=self._said.value, files=tuple(self._outputs.files))
-        if self._how == "hand back":
-            return Unfinished("the worker is being stopped")
+        if end.reason == "killed":  # by us, or by a launcher that was stopped: not by anything that the task did
+            return Unfinished("the worker was stopped")
         return self._lost(f"its sandbox ended without a result ({_way(end)})")
 
     def _lost(self, what: str) -> Outcome:

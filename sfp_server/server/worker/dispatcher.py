@@ -20,17 +20,14 @@ from typing import Any, Final
 from sfp_server import __version__
 from sfp_server.server import logs, settings, versions
 from sfp_server.server.db import Database, Unavailable
-from sfp_server.server.services import objects_of, open_redis
+from sfp_server.server.services import defaults_of, objects_of, open_redis
 from sfp_server.server.settings import Settings
-from sfp_server.server.tasks.doorbell import Doorbell
 from sfp_server.server.tasks.model import CLASSES, Claim, Outcome
-from sfp_server.server.tasks.service import Tasks
-from sfp_server.server.tasks.store import Store
+from sfp_server.server.tasks.opening import open_tasks
 from sfp_server.server.worker.attempt import Attempt, Desk, Unfinished
 from sfp_server.server.worker.launch import LauncherClient, LauncherGone
 from sfp_server.server.worker.launcher import saying
 from sfp_server.server.worker.telling import patiently
-from sfp_server.server.worker.types import TYPES
 
 _BEAT: Final = 3.0  # seconds between two renewals of the leases, which live for 10
 _RESCUE: Final = 1.0  # seconds between two looks for leases that ran out
@@ -62,8 +59,7 @@ async def serve(read: Settings, slot: str, say: Callable[..., None]) -> None:
         await versions.check(database, read)
         redis = open_redis(read)
         stack.push_async_callback(redis.aclose)
-        bell = await stack.enter_async_context(Doorbell(redis).listening())
-        tasks = Tasks(Store(database), bell, TYPES)
+        tasks = await stack.enter_async_context(open_tasks(database, redis, defaults_of(read)))
         launcher = LauncherClient(read.launcher_socket, __version__)
         desk = Desk(tasks, launcher, objects_of(read), read.sandbox_memory, read.sandbox_pids)
         await Dispatcher(duty, desk, say).run(stop)

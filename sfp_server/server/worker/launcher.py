@@ -136,7 +136,8 @@ class Launcher:
                 sandbox = await self._sandboxes.launch(_order(asked))
             except (SfpError, OSError) as error:
                 return await peer.say(_refused(f"no sandbox could be started: {error}"))
-            await peer.say(await self._run(sandbox, peer))
+            last = await self._run(sandbox, peer)
+        await peer.say(last)  # its place is free when this is heard
 
     def _refusal(self, asked: Asked) -> str:
         rules = self._rules

@@ -207,7 +207,7 @@ async def test_what_a_failed_attempt_stored_is_removed(shift: Shift) -> None:
     script = "echo a > a; n=$(head -c 210 /dev/zero | tr '\\0' b); echo b > $n"
     row = await shift.until(await shift.shell(script, attempts=1, outputs=["*"]))
     assert row["status"] == "failed"
-    assert shift.stored() == {}
+    await soon(lambda: shift.stored() == {})
 
 
 async def _launcher(folder: Path) -> asyncio.subprocess.Process:

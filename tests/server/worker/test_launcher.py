@@ -33,8 +33,8 @@ async def test_it_says_who_it_is_and_what_runs(stand: Stand) -> None:
     async with stand.client.launch("t", 7, {"type": "command", "data": {"argv": ["sleep", "60"]}}, ROOMY):
         await soon(stand.alive)
         assert await stand.client.list() == [{"task": "t", "lease": 7}]
-    await soon(lambda: not stand.alive())
-    assert await stand.client.list() == []
+    await stand.idle()
+    assert stand.alive() == []
     assert await stand.client.kill("t", 7, 0) is False
 
 
@@ -92,7 +92,7 @@ async def test_no_more_sandboxes_than_it_may(tmp_path: Path) -> None:
             await soon(stand.alive)
             refused = await stand.run("ping", {}, task="b")
             assert (refused.end.reason, refused.end.message) == ("refused", "all sandboxes are taken")
-        await soon(lambda: not stand.alive())
+        await stand.idle()
         assert (await stand.run("ping", {}, task="b")).end.code == 0
 
 
