@@ -50,8 +50,10 @@ def render(config: Config, release: Release, instance: Instance, values: Secrets
     document = merged(config, instance, images, marks)
     check(document)
     owners = {_shared(name): int(service["user"].partition(":")[0]) for name, service in document["services"].items()}
+    files["compose.yml"] = composefile.text(document, _head(config, release))
+    files["compose.engine-24.yml"] = composefile.before_25(document)
     return Rendered(
-        files={**files, "compose.yml": composefile.text(document, _head(config, release))},
+        files=files,
         places=places.places(config, instance, values, owners),
         images=images,
         services=tuple(name for name in owners if name not in JOBS),

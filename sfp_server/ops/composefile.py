@@ -35,6 +35,18 @@ def text(document: Mapping[str, Any], head: str) -> bytes:
     return "\n".join(lines).encode()
 
 
+def before_25(document: Mapping[str, Any]) -> bytes:
+    """What a Docker Engine before 25 needs on top: it refuses `start_interval`, so its checks look often for ever."""
+    lines = [
+        "# Read after compose.yml by a Docker Engine before 25, which cannot look more often while a service starts."
+    ]
+    lines += ["services:"]
+    for name, service in document["services"].items():
+        if "healthcheck" in service:
+            lines += [f"  {name}:", "    healthcheck: {interval: 5s, start_interval: !reset null}"]
+    return "\n".join([*lines, ""]).encode()
+
+
 def environment(values: Mapping[str, str]) -> bytes:
     """An environment file as Compose reads one: a value that it would change is quoted so that it stays."""
     return "".join(f"{name}={_quoted(name, value)}\n" for name, value in values.items()).encode()

@@ -52,6 +52,16 @@ def test_compose_reads_every_bundle_as_it_was_meant(case: str, tmp_path: Path) -
 
 
 @pytest.mark.e2e
+def test_an_older_engine_is_not_asked_to_look_more_often_at_a_start(tmp_path: Path) -> None:
+    folder = written(tmp_path, bundle(CASES["acme-minio-bundled"]).files)
+    both = ("--file", "compose.yml", "--file", "compose.engine-24.yml")
+    whole = json.loads(said(folder, "docker", "compose", *both, "--profile", "*", "config", "--format", "json"))
+    checks = [service["healthcheck"] for service in whole["services"].values() if "healthcheck" in service]
+    assert len(checks) == len(whole["services"]) - 1, "all but the job"
+    assert all("start_interval" not in check and check["interval"] == "5s" for check in checks)
+
+
+@pytest.mark.e2e
 @pytest.mark.parametrize("slot", ["api-a", "api-b"])
 def test_the_profile_chooses_the_api(slot: str, tmp_path: Path) -> None:
     folder = written(tmp_path, bundle(CASES["acme-minio-bundled"]).files)
