@@ -169,8 +169,8 @@ class Dispatcher:
         finally:
             del self._attempts[claim.key]
             self._freed.set()
-        if isinstance(told, Unfinished):
-            self._launcher_doubtful = True
+        if isinstance(told, Unfinished) or (told and told.cause == "lost"):
+            self._launcher_doubtful = True  # it is asked before the next claim
         self._say("attempt ended", **about, **_summary(told))
 
     async def _keep(self) -> None:

@@ -178,6 +178,8 @@ class ProcessSandboxes:
         self._say = say
         self._mode: Mode = "plain"
         self._uids = itertools.count()
+        self._gate = asyncio.Lock()  # one start at a time: a start is seen by all who come after it
+        self._closed = False
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[str]:
@@ -190,15 +192,22 @@ class ProcessSandboxes:
                 yield self._mode
             finally:
                 watching.cancel()
-                await asyncio.gather(*(sandbox.kill(0) for sandbox in [*self.running.values()]))
+                await self._close()
 
     async def launch(self, order: Order) -> ProcessSandbox:
-        if order.key in self.running:
-            raise SfpError(f"task {order.task} has a sandbox for lease {order.lease} already")
-        sandbox = await self._start(order, self._mode_now())
-        self.running[order.key] = sandbox
-        sandbox.over.add_done_callback(lambda _: self.running.pop(order.key))
+        async with self._gate:
+            if self._closed or order.key in self.running:
+                why = "the launcher is stopping" if self._closed else f"lease {order.lease} has a sandbox already"
+                raise SfpError(f"task {order.task}: {why}")
+            sandbox = await self._start(order, self._mode_now())
+            self.running[order.key] = sandbox
+            sandbox.over.add_done_callback(lambda _: self.running.pop(order.key))
         return sandbox
+
+    async def _close(self) -> None:
+        async with self._gate:
+            self._closed = True
+        await asyncio.gather(*(sandbox.kill(0) for sandbox in [*self.running.values()]))
 
     async def _watch(self) -> None:
         """Kill what is above its limits. One look at /proc serves all sandboxes."""

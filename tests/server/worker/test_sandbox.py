@@ -151,7 +151,7 @@ async def test_it_may_end_by_itself_when_asked(stand: Stand) -> None:
 
 async def test_a_closed_connection_kills(stand: Stand) -> None:
     async with stand.client.launch("t", 1, _shell("sleep 300"), ROOMY):
-        await soon(stand.alive)
+        await stand.busy()
     await soon(lambda: not stand.alive() and not stand.left())
 
 
