@@ -18,18 +18,22 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def render(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A folder that is not there yet.")],
     tenant: ui.TENANT = None,
+    release: Annotated[
+        Path | None, typer.Option("--release", metavar="FILE", help="The manifest of a release other than the one set.")
+    ] = None,
     base_dir: ui.BASE_DIR = None,
     dry_run: ui.DRY_RUN = False,
     json: ui.JSON = False,
 ) -> None:
     """Write the files that start would run to a folder."""
-    from sfp_server.ops import config, files, release, secrets
+    from sfp_server.ops import config, files, releases, secrets
     from sfp_server.ops.render import render as rendered
 
     instance = ui.instance(tenant, base_dir)
     if output.exists():
         raise UsageError(f"{output} is there already.", "Name a folder that is not.")
-    bundle = rendered(config.load(instance), release.installed(), instance, secrets.load(instance))
+    settings = config.load(instance)
+    bundle = rendered(settings, releases.chosen(settings, instance, release), instance, secrets.load(instance))
     if not dry_run:
         files.make_folder(output.absolute(), {path: (content, 0o644) for path, content in bundle.files.items()})
     if json:

@@ -4,111 +4,45 @@
 which its rule is told (`Must`), so that an error says what would be right and not what a library thought.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainSerializer,
-    Tag,
-    ValidationError,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from sfp_server.errors import CheckError
 from sfp_server.ops import config_versions, config_words, yamlfile
+from sfp_server.ops.config_types import (
+    Address,
+    Attempts,
+    Bucket,
+    Count,
+    Cpus,
+    DatabaseUrl,
+    Deployment,
+    Email,
+    Engine,
+    Host,
+    HostPath,
+    Memory,
+    Name,
+    Network,
+    Pids,
+    Port,
+    Region,
+    Switch,
+    Target,
+    Text,
+    Timeout,
+    TlsMode,
+    Toolchain,
+    Url,
+    Version,
+)
 from sfp_server.ops.config_words import Must
-from sfp_server.ops.instance import Instance, valid_name
+from sfp_server.ops.instance import Instance
 
 VERSION = config_versions.NEWEST
-SECONDS: Mapping[str, int] = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-BYTES: Mapping[str, int] = {"t": 1 << 40, "g": 1 << 30, "m": 1 << 20, "k": 1 << 10}
-
-_HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_RELEASE = re.compile(r"\d+\.\d+\.\d+([-+.][0-9A-Za-z.+-]+)?")
-
-
-def _measure(units: Mapping[str, int]) -> Callable[[Any], int]:
-    """Reads `90`, `60m` or `2g` into whole seconds or bytes."""
-    pattern = re.compile(rf"(\d{{1,15}})([{''.join(units)}])?", re.IGNORECASE)
-
-    def read(value: Any) -> int:
-        found = pattern.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
-        if found is None:
-            raise ValueError
-        return int(found[1]) * units.get((found[2] or "").lower(), 1)
-
-    return read
-
-
-def _measured(units: Mapping[str, int]) -> Callable[[int], str | int]:
-    """Writes them back: the largest unit that leaves nothing over."""
-
-    def write(value: int) -> str | int:
-        unit = next((unit for unit, size in units.items() if value and value % size == 0), None)
-        return f"{value // units[unit]}{unit}" if unit else value
-
-    return write
-
-
-def _checked(rule: Callable[[str], bool]) -> AfterValidator:
-    def check(value: str) -> str:
-        if not rule(value):
-            raise ValueError
-        return value
-
-    return AfterValidator(check)
-
-
-def _is_web_address(url: str) -> bool:
-    return url.startswith(("http://", "https://")) and "@" not in url
-
-
-def _is_database(url: str) -> bool:
-    """A PostgreSQL address with a host and a database, whose password lies elsewhere."""
-    try:
-        parts = urlsplit(url)
-        named = all((parts.hostname, parts.path.strip("/"), parts.username, parts.port != 0))
-    except ValueError:  # a port that is no number
-        return False
-    return parts.scheme in ("postgresql", "postgres") and named and parts.password is None
-
-
-_AS_TEXT = WithJsonSchema({"type": ["string", "integer"]})
-Seconds = Annotated[int, BeforeValidator(_measure(SECONDS)), PlainSerializer(_measured(SECONDS)), _AS_TEXT]
-Bytes = Annotated[int, BeforeValidator(_measure(BYTES)), PlainSerializer(_measured(BYTES)), _AS_TEXT]
-
-Text = Annotated[str, Field(min_length=1), Must("a text")]
-Name = Annotated[
-    str, _checked(valid_name), Must("lower-case letters, digits and hyphens, a letter first, at most 32 of them")
-]
-Host = Annotated[str, _checked(lambda text: bool(_HOST.fullmatch(text))), Must("a host name like sfp.acme.com")]
-Version = Annotated[str, _checked(lambda text: bool(_RELEASE.fullmatch(text))), Must("a version like 1.4.0")]
-Url = Annotated[str, _checked(_is_web_address), Must("an http or https address")]
-DatabaseUrl = Annotated[
-    str, _checked(_is_database), Must("postgresql://USER@HOST/NAME, with the password in secrets.yml and not here")
-]
-Count = Annotated[int, Field(ge=0, le=10), Must("0 to 10")]
-Attempts = Annotated[int, Field(ge=1, le=10), Must("1 to 10")]
-Timeout = Annotated[Seconds, Field(ge=1, le=7 * 86400), Must("a time from 1s to 7d, like 90s, 60m or 2h")]
-Memory = Annotated[Bytes, Field(ge=64 << 20, le=1 << 40), Must("a size from 64m to 1t, like 512m or 2g")]
-Cpus = Annotated[float, Field(ge=0.1, le=256), Must("a number from 0.1 to 256")]
-Pids = Annotated[int, Field(ge=16, le=65536), Must("16 to 65536")]
-Port = Annotated[int, Field(ge=1, le=65535), Must("a port, 1 to 65535")]
-Engine = Annotated[Literal["compose", "embedded"], Must("compose or embedded")]
-Deployment = Annotated[Literal["self", "managed"], Must("self or managed")]
-Target = Annotated[
-    Literal["local", "existing", "aws", "azure", "hetzner"], Must("local, existing, aws, azure or hetzner")
-]
-TlsMode = Annotated[Literal["acme", "internal", "files", "off"], Must("acme, internal, files or off")]
-Toolchain = Annotated[Literal["auto", "system", "off"], Must("auto, system or off")]
 
 
 class _Settings(BaseModel):
@@ -148,9 +82,13 @@ class Tls(_Settings):
     """The certificate of the public address."""
 
     mode: TlsMode = Field(default="acme", description="Where the certificate comes from; off: TLS ends before Caddy.")
-    email: Text | None = Field(default=None, description="acme: where the authority writes to about a certificate.")
-    certificate: Text | None = Field(default=None, description="files: the certificate's chain on the host, PEM.")
-    key: Text | None = Field(default=None, description="files: the certificate's key on the host, PEM.")
+    email: Email | None = Field(default=None, description="acme: where the authority writes to about a certificate.")
+    staging: Switch = Field(default=False, description="acme: from the authority for tests, which browsers refuse.")
+    certificate: HostPath | None = Field(default=None, description="files: the certificate's chain on the host, PEM.")
+    key: HostPath | None = Field(default=None, description="files: the certificate's key on the host, PEM.")
+    trusted_proxies: Annotated[
+        list[Network], Field(max_length=64), Must("a list of addresses and networks like [10.0.0.0/8]")
+    ] = Field(default=[], description="Proxies in front whose word about the client's address is taken.")
 
 
 class Database(_Settings):
@@ -162,9 +100,9 @@ class Database(_Settings):
 class Objects(_Settings):
     """A bucket that exists, behind the S3 protocol."""
 
-    bucket: Text = Field(description="Its name.")
+    bucket: Bucket = Field(description="Its name.")
     endpoint: Url = Field(description="The address of the service.")
-    region: Text = Field(default="us-east-1", description="Its region.")
+    region: Region = Field(default="us-east-1", description="Its region.")
 
 
 class Release(_Settings):
@@ -172,12 +110,15 @@ class Release(_Settings):
 
     channel: Annotated[Literal["stable"], Must("stable")] = Field(default="stable", description="Where to look.")
     version: Version | None = Field(default=None, description="One to stay on; none takes the channel's newest.")
+    file: Text | None = Field(default=None, description="compose: a release's manifest on this machine, to run that.")
 
 
 class Http(_Settings):
-    """The API on the loopback address."""
+    """Where the server listens on the machine beside its public address."""
 
-    port: Port = Field(default=3029, description="Its port there: embedded engine, or no TLS here.")
+    port: Port = Field(default=3029, description="The port for this machine; with tls.mode off, for the proxy.")
+    address: Address = Field(default="127.0.0.1", description="tls.mode off: where the proxy in front reaches it.")
+    ipv6: Switch = Field(default=False, description="compose: reached over IPv6 too.")
 
 
 def _choice(value: Any) -> str:
@@ -185,6 +126,7 @@ def _choice(value: Any) -> str:
 
 
 _Bundled = Annotated[Literal["bundled"], Tag("bundled")]
+_Stores = Annotated[Literal["bundled", "minio", "seaweedfs"], Tag("bundled")]
 
 
 class Config(_Settings):
@@ -204,20 +146,31 @@ class Config(_Settings):
         _Bundled | Annotated[Database, Tag("outside")], Discriminator(_choice), Must("bundled, or {url: …}")
     ] = Field(default="bundled", description="The instance's own PostgreSQL, or one that exists.")
     objects: Annotated[
-        _Bundled | Annotated[Objects, Tag("outside")],
+        _Stores | Annotated[Objects, Tag("outside")],
         Discriminator(_choice),
-        Must("bundled, or {bucket: …, endpoint: …}"),
+        Must("bundled, minio, seaweedfs, or {bucket: …, endpoint: …}"),
     ] = Field(default="bundled", description="Where files lie: with the instance, or in a bucket that exists.")
     release: Release = Field(default=Release(), description="Which release to run.")
-    http: Http = Field(default=Http(), description="The API on the loopback address.")
+    http: Http = Field(default=Http(), description="Where it listens on the machine.")
     toolchain: Toolchain = Field(default="auto", description="embedded: where Node and the Salesforce CLI come from.")
 
     @property
     def public_url(self) -> str:
         """The address of the server, without a slash at its end."""
-        if self.engine == "embedded" or self.domain is None:
-            return f"http://127.0.0.1:{self.http.port}"
-        return f"https://{self.domain}"
+        if self.engine == "compose" and self.domain is not None:
+            return f"https://{self.domain}"
+        if self.engine == "compose" and self.tls.mode == "internal":
+            return "https://localhost"
+        return f"http://{_local(self.http.address)}:{self.http.port}"
+
+    @property
+    def object_store(self) -> Literal["folder", "minio", "seaweedfs", "outside"]:
+        """Where files lie."""
+        if isinstance(self.objects, Objects):
+            return "outside"
+        if self.engine == "embedded":
+            return "folder"
+        return "minio" if self.objects == "bundled" else self.objects
 
 
 def load(instance: Instance) -> Config:
@@ -260,8 +213,7 @@ def validate(document: yamlfile.Document, path: str) -> Config:
 def _contradictions(config: Config) -> Iterator[config_versions.Problem]:
     """What is right alone and wrong together."""
     if config.engine == "embedded":
-        if config.target != "local":
-            yield ("target",), f"must be local with engine embedded, is {config.target}"
+        yield from _too_much_for_embedded(config)
         return
     if config.domain is None and config.target != "local":
         yield ("domain",), f"is missing; a server on {config.target} needs a host name"
@@ -271,3 +223,20 @@ def _contradictions(config: Config) -> Iterator[config_versions.Problem]:
         for name in ("certificate", "key"):
             if getattr(config.tls, name) is None:
                 yield ("tls", name), "is missing; tls.mode is files"
+    if config.tls.mode != "off" and not ip_address(config.http.address).is_loopback:
+        yield ("http", "address"), f"must be of this machine alone with tls.mode {config.tls.mode}"
+
+
+def _too_much_for_embedded(config: Config) -> Iterator[config_versions.Problem]:
+    if config.target != "local":
+        yield ("target",), f"must be local with engine embedded, is {config.target}"
+    if config.objects in ("minio", "seaweedfs"):
+        yield ("objects",), f"must be bundled or a bucket with engine embedded, is {config.objects}"
+    if config.http.address != "127.0.0.1":
+        yield ("http", "address"), f"must be 127.0.0.1 with engine embedded, is {config.http.address}"
+
+
+def _local(address: str) -> str:
+    """The address by which this machine reaches what listens on one, as it stands in a URL."""
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
+    return f"[{own}]" if ":" in own else own

@@ -15,8 +15,8 @@ from sfp_server.ops import config_versions, files, secrets, yamlfile
 from sfp_server.ops.config import Config
 from sfp_server.ops.config_words import masked
 from sfp_server.ops.instance import Instance
-from sfp_server.ops.render import template
 from sfp_server.ops.secrets import Secrets
+from sfp_server.ops.templating import template
 from sfp_server.ops.wishes import Wishes
 
 _REFUSED = "Nothing was changed. What is possible: sfp server config schema"

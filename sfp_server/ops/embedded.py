@@ -5,14 +5,21 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from sfp_server.ops.config import Config
 from sfp_server.ops.config_versions import CLASSES
+from sfp_server.ops.environment import (
+    Environment,
+    common,
+    outside_database,
+    outside_objects,
+    sandbox_limits,
+    task_defaults,
+    worker_counts,
+)
 from sfp_server.ops.instance import Instance
 from sfp_server.ops.release import Release
-
-Environment = Mapping[str, str]
 
 _SERVER = ("{python}", "-m", "sfp_server.server")
 _PROGRAMS = ("{python}", "-m", "sfp_server.engine.programs")
@@ -37,9 +44,9 @@ def services(config: Config, release: Release, instance: Instance) -> Mapping[st
 
 def environment(config: Config, release: Release, instance: Instance) -> Mapping[str, Environment]:
     """The settings of each service, by its name. None is secret."""
-    base = _base(config, release)
+    base = common(config, release)
     launcher = {"SFP_LAUNCHER_SOCKET": str(instance.run / "launcher.sock")}
-    server = {**base, **_addresses(config, instance), **launcher, **_tasks(config)}
+    server = {**base, **_addresses(config, instance), **launcher, **worker_counts(config), **task_defaults(config)}
     own: dict[str, Environment] = {
         "api": {**server, "SFP_LISTEN": f"127.0.0.1:{config.http.port}"},
         "migrate": {**server, "SFP_DATABASE_ADMIN_URL": _admin_url(config, instance)},
@@ -125,16 +132,6 @@ def _health(*argv: str) -> dict[str, Any]:
     return {"argv": list(argv), "start_period": 60, "interval": 5}
 
 
-def _base(config: Config, release: Release) -> Environment:
-    return {
-        "SFP_TENANT": config.tenant,
-        "SFP_VERSION": release.version,
-        "SFP_CONFIG_VERSION": str(release.config_version),
-        "SFP_DEPLOYMENT": config.deployment,
-        "SFP_LOG_LEVEL": "info",
-    }
-
-
 def _addresses(config: Config, instance: Instance) -> Environment:
     return {
         "SFP_PUBLIC_URL": config.public_url,
@@ -144,46 +141,26 @@ def _addresses(config: Config, instance: Instance) -> Environment:
     }
 
 
-def _tasks(config: Config) -> Environment:
-    counts = (config.workers.critical, config.workers.normal, config.workers.batch)
-    return {
-        "SFP_WORKERS": ",".join(str(count) for count in counts),
-        "SFP_TASK_ATTEMPTS": str(config.tasks.attempts),
-        "SFP_TASK_TIMEOUT": str(config.tasks.timeout),
-    }
-
-
 def _sandbox(config: Config, instance: Instance) -> Environment:
-    limits = config.resources.sandbox
     toolchain = {} if config.toolchain == "off" else {"SFP_TOOLCHAIN": str(instance.base / "toolchain")}
     return {
         "SFP_SANDBOX": "process",
         "SFP_SANDBOX_DIR": str(instance.data / "sandboxes"),
-        "SFP_SANDBOX_MEMORY": str(limits.memory),
-        "SFP_SANDBOX_CPUS": f"{limits.cpus:g}",
-        "SFP_SANDBOX_PIDS": str(limits.pids),
+        **sandbox_limits(config),
         **toolchain,
     }
 
 
 def _database_url(config: Config, instance: Instance) -> str:
-    if config.database == "bundled":
-        return f"postgresql://sfp_api@/sfp?host={_quoted(instance.run)}"
-    parts = urlsplit(config.database.url)
-    return parts._replace(netloc=f"sfp_api@{parts.netloc.rpartition('@')[2]}").geturl()
+    return outside_database(config, "sfp_api") or f"postgresql://sfp_api@/sfp?host={_quoted(instance.run)}"
 
 
 def _admin_url(config: Config, instance: Instance) -> str:
-    if config.database == "bundled":
-        return f"postgresql://postgres@/postgres?host={_quoted(instance.run)}"
-    return config.database.url
+    return outside_database(config) or f"postgresql://postgres@/postgres?host={_quoted(instance.run)}"
 
 
 def _objects_url(config: Config, instance: Instance) -> str:
-    if config.objects == "bundled":
-        return f"file://{_quoted(instance.data / 'objects')}"
-    chosen = config.objects
-    return f"s3://{chosen.bucket}?endpoint={quote(chosen.endpoint, safe='')}&region={quote(chosen.region, safe='')}"
+    return outside_objects(config) or f"file://{_quoted(instance.data / 'objects')}"
 
 
 def _quoted(path: object) -> str:

@@ -5,29 +5,38 @@ bundle; the services find theirs in folders that only they can read.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sfp_server import assets
 from sfp_server.errors import SfpError
-from sfp_server.ops import embedded, secrets, yamlfile
+from sfp_server.ops import compose, embedded, secrets
 from sfp_server.ops.config import Config
 from sfp_server.ops.instance import Instance
+from sfp_server.ops.places import Place
 from sfp_server.ops.release import Release
 from sfp_server.ops.secrets import Secrets
+from sfp_server.ops.templating import template
 
 VERSION = 1
+
+_SECRET_LENGTH = 12
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Files by their path inside the bundle. `hash` is the SHA-256 of `manifest.json`, which names all others."""
+    """Files by their path inside the bundle. `hash` is the SHA-256 of `manifest.json`, which names all others.
+
+    `services` are its services in order of their start, without jobs; `places` what has to lie on the host beside it
+    (engine compose), secrets among them: their paths, not their content.
+    """
 
     files: Mapping[str, bytes]
     version: str
     hash: str
+    services: Sequence[str] = ()
+    places: Sequence[Place] = ()
 
     @property
     def name(self) -> str:
@@ -36,40 +45,51 @@ class Bundle:
 
 
 def render(config: Config, release: Release, instance: Instance, values: Secrets) -> Bundle:
-    """The bundle of an instance. `values` leave only a fingerprint in it, so that a rotation makes another bundle."""
-    files = _files(config, release, instance)
-    manifest = _json(_manifest(release, files, secrets.fingerprint(values)))
-    return Bundle({**files, "manifest.json": manifest}, release.version, sha256(manifest).hexdigest())
+    """The bundle of an instance. `values` leave only fingerprints in it, so that a rotation makes another bundle."""
+    made = _compose if config.engine == "compose" else _embedded
+    files, services, places, more = made(config, release, instance, values)
+    manifest = _json({**_manifest(release, files, secrets.fingerprint(values)), **more})
+    whole = {**files, "manifest.json": manifest}
+    _refuse_secrets(whole, values)
+    return Bundle(whole, release.version, sha256(manifest).hexdigest(), services, places)
 
 
-def template(name: str, **values: Any) -> str:
-    """A template of the program, filled in; a name without a value is an error."""
-    import jinja2
-
-    environment = jinja2.Environment(  # noqa: S701  # nothing here is HTML
-        loader=jinja2.FileSystemLoader(assets.templates()),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["json"] = lambda value: yamlfile.flow(value, quoted=True)
-    environment.filters["yaml"] = yamlfile.flow
-    environment.filters["setting"] = _setting
-    return environment.get_template(name).render(values)
+_Made = tuple[Mapping[str, bytes], Sequence[str], Sequence[Place], Mapping[str, Any]]
 
 
-def _files(config: Config, release: Release, instance: Instance) -> dict[str, bytes]:
-    if config.engine != "embedded":
-        raise SfpError(f"engine {config.engine} is not part of release {release.version}.", "Use engine embedded.")
+def _compose(config: Config, release: Release, instance: Instance, values: Secrets) -> _Made:
+    made = compose.render(config, release, instance, values)
+    return made.files, made.services, made.places, {"images": dict(sorted(made.images.items()))}
+
+
+def _embedded(config: Config, release: Release, instance: Instance, values: Secrets) -> _Made:
     environment = embedded.environment(config, release, instance)
-    services = embedded.services(config, release, instance)
-    redis = {"socket": str(instance.run / "redis.sock"), "data": str(instance.data / "redis")}
-    return {
-        **{f"env/{service}.env": _lines(values) for service, values in sorted(environment.items())},
-        "redis.conf": template("redis.conf.j2", **redis, auth=str(instance.secrets / "redis/redis-auth.conf")).encode(),
-        "services.json": _json(services),
+    document = embedded.services(config, release, instance)
+    files = {
+        **{f"env/{service}.env": _lines(own) for service, own in sorted(environment.items())},
+        "redis.conf": _redis(instance),
+        "services.json": _json(document),
     }
+    return files, [service["name"] for service in document["services"] if not service["job"]], (), {}
+
+
+def _redis(instance: Instance) -> bytes:
+    return template(
+        "redis.conf.j2",
+        socket=str(instance.run / "redis.sock"),
+        data=str(instance.data / "redis"),
+        auth=str(instance.secrets / "redis/redis-auth.conf"),
+        maxmemory=None,
+    ).encode()
+
+
+def _refuse_secrets(files: Mapping[str, bytes], values: Secrets) -> None:
+    """No secret stands in a bundle, by whatever way it would come there. Short ones are words that may stand there."""
+    for name, value in values.items():
+        text = value.reveal().encode()
+        found = [path for path, content in files.items() if len(text) >= _SECRET_LENGTH and text in content]
+        if found:
+            raise SfpError(f"{name} of secrets.yml would stand in {found[0]}.", "Is it part of a value in server.yml?")
 
 
 def _manifest(release: Release, files: Mapping[str, bytes], fingerprint: str) -> dict[str, Any]:
@@ -90,11 +110,6 @@ def _lines(values: Mapping[str, str]) -> bytes:
         if "\n" in value:
             raise SfpError(f"{name} would break a line: {value!r}.", "Choose a base folder without line breaks.")
     return "".join(f"{name}={value}\n" for name, value in values.items()).encode()
-
-
-def _setting(value: Any, key: str, example: str) -> str:
-    """A setting as a line of YAML; one that is not set as a comment with an example."""
-    return f"# {key}: {example}" if value is None else f"{key}: {yamlfile.flow(value)}"
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

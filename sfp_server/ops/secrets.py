@@ -4,6 +4,7 @@ What runs gets each one as a file of its own. A bundle holds none, only a finger
 """
 
 import hmac
+import json
 import os
 import secrets as random
 import string
@@ -28,7 +29,9 @@ GENERATED = (
     "owner-token",
     "object-store-access-key",
     "object-store-secret-key",
+    "bundle-key",
 )
+"""`bundle-key` opens nothing: it keys the fingerprints of the others that stand in a bundle."""
 OUTSIDE: Mapping[str, tuple[str, ...]] = {
     "database": ("database-admin-password",),
     "objects": ("object-store-access-key", "object-store-secret-key"),
@@ -94,9 +97,13 @@ def missing(config: Config, secrets: Secrets) -> list[str]:
 def fingerprint(secrets: Secrets) -> str:
     """Twelve hex digits that change when a secret does. Keyed by a secret, so that nobody without the secrets can
     try values against it."""
-    key = secrets["signing-key"].reveal().encode()
-    content = "".join(f"{name}\0{value.reveal()}\0" for name, value in sorted(secrets.items()))
-    return hmac.new(key, content.encode(), "sha256").hexdigest()[:12]
+    return _digest(secrets, secrets)
+
+
+def fingerprints(config: Config, secrets: Secrets) -> Mapping[str, str]:
+    """The same for the files of each service that has some: it changes when the service must have others."""
+    files = secret_files(config, secrets)
+    return {service: _digest(secrets, content) for service, content in files.items() if content}
 
 
 def secret_files(config: Config, secrets: Secrets) -> Mapping[str, Mapping[str, Secret]]:
@@ -107,8 +114,8 @@ def secret_files(config: Config, secrets: Secrets) -> Mapping[str, Mapping[str, 
             f"secrets.yml holds no {' and no '.join(absent)}.", "Add what is missing: sfp server init --force"
         )
     server = ["database-password", "redis-password", "signing-key"]
-    if config.objects != "bundled" or config.engine == "compose":
-        server += ["object-store-access-key", "object-store-secret-key"]
+    if config.object_store != "folder":
+        server += OUTSIDE["objects"]
     found = {
         "redis": {"redis-auth.conf": Secret(f"requirepass {secrets['redis-password'].reveal()}\n")},
         **{name: _pick(secrets, server) for name in ("api", "critical-worker", "normal-worker", "batch-worker")},
@@ -119,7 +126,22 @@ def secret_files(config: Config, secrets: Secrets) -> Mapping[str, Mapping[str, 
         "launcher": {},
     }
     bundled = {"postgres": _pick(secrets, ["database-admin-password"])} if config.database == "bundled" else {}
-    return {**bundled, **found}
+    return {**bundled, **found, **_object_store_files(config, secrets)}
+
+
+def _object_store_files(config: Config, secrets: Secrets) -> Mapping[str, Mapping[str, Secret]]:
+    """Those of a store of the instance's own, each in the form that it reads."""
+    if config.object_store == "minio":
+        return {"minio": _pick(secrets, OUTSIDE["objects"])}
+    if config.object_store == "seaweedfs":
+        access, secret = (secrets[name].reveal() for name in OUTSIDE["objects"])
+        identity = {
+            "name": "sfp",
+            "credentials": [{"accessKey": access, "secretKey": secret}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        return {"seaweedfs": {"object-store.json": Secret(json.dumps({"identities": [identity]}) + "\n")}}
+    return {}
 
 
 def _parse(content: bytes, path: str) -> Secrets:
@@ -140,7 +162,15 @@ def _parse(content: bytes, path: str) -> Secrets:
 
 
 def _needed(config: Config, name: str) -> bool:
-    return config.engine == "compose" or config.objects != "bundled" or not name.startswith("object-store-")
+    if name == "bundle-key":
+        return config.engine == "compose"
+    return config.object_store != "folder" or not name.startswith("object-store-")
+
+
+def _digest(secrets: Secrets, values: Secrets) -> str:
+    key = secrets.get("bundle-key", secrets["signing-key"]).reveal().encode()
+    content = "".join(f"{name}\0{value.reveal()}\0" for name, value in sorted(values.items()))
+    return hmac.new(key, content.encode(), "sha256").hexdigest()[:12]
 
 
 def _pick(secrets: Secrets, names: Iterable[str]) -> dict[str, Secret]:

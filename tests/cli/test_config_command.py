@@ -137,10 +137,29 @@ def test_the_bundle_as_json_names_its_files(sfp: Run, tmp_path: Path) -> None:
     assert "env/api.env" in document["files"]
 
 
+def test_a_compose_bundle_needs_a_release_and_is_written_whole(sfp: Run, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    sfp("init", "-t", "other", "--domain", "sfp.acme.com")
+    assert sfp("render", "-t", "other", "--output", out) == (
+        3,
+        "",
+        "Error: no release is named that could run.\n"
+        "Name a release's manifest: sfp server config set release.file PATH\n",
+    )
+    release = Path(__file__).parents[1] / "golden/compose/release.json"
+    code, said, _ = sfp("render", "-t", "other", "--output", out, "--release", str(release))
+    assert (code, said.splitlines()[0].partition("-")[0]) == (0, "Wrote BASE/out, bundle 1.2.3")
+    sfp("config", "set", "-t", "other", "release.file", str(release))
+    assert sfp("render", "-t", "other", "--output", out + "2")[0] == 0
+    files = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert {"compose.yml", "Caddyfile", "upstream.caddy", "redis.conf", "manifest.json", "api.env"} <= set(files)
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "out2").rglob("*") if path.is_file()}
+
+
 def test_a_secret_of_the_instance_is_in_no_file_of_the_bundle(sfp: Run, tmp_path: Path) -> None:
     sfp("render", "--output", str(tmp_path / "out"))
     lines = (tmp_path / "tenants/acme/secrets.yml").read_text().splitlines()
     values = [line.split('"')[1] for line in lines if '"' in line]
     everything = "".join(path.read_text() for path in (tmp_path / "out").rglob("*.*"))
-    assert len(values) == 7
+    assert len(values) == 8
     assert not [value for value in values if value in everything]

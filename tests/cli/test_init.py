@@ -41,7 +41,7 @@ def test_a_new_instance(sfp: Run, tmp_path: Path) -> None:
     assert sfp("init --tenant acme --domain sfp.acme.com --engine compose") == Said(
         0,
         "Wrote BASE/base/tenants/acme/server.yml    the settings, commented; safe to commit\n"
-        "Wrote BASE/base/tenants/acme/secrets.yml   7 secrets generated; only you can read it\n"
+        "Wrote BASE/base/tenants/acme/secrets.yml   8 secrets generated; only you can read it\n"
         "Next: sfp server start --base-dir BASE/base\n",
         "",
     )
@@ -152,7 +152,7 @@ def test_the_published_file_and_its_secrets(sfp: Run, tmp_path: Path) -> None:
         json.dumps({"domain": "sfp.acme.com", "workerCounts": "1,2,1", "secrets": {"GITHUB_TOKEN": "hunter2"}})
     )
     said = sfp("init -t acme --config-file", str(server))
-    assert "7 secrets generated, 1 taken over; only you can read it" in said.out
+    assert "8 secrets generated, 1 taken over; only you can read it" in said.out
     assert "hunter2" not in said.out + said.err
     assert "hunter2" not in (tmp_path / "base/tenants/acme/server.yml").read_text()
     assert 'github-token: "hunter2"' in (tmp_path / "base/tenants/acme/secrets.yml").read_text()

@@ -94,8 +94,8 @@ def test_paths_with_odd_characters_stay_whole() -> None:
         render(parse(SETTINGS), RELEASE, Instance(Path("/srv/a\nb"), "demo"), VALUES)
 
 
-def test_an_engine_of_a_later_release_is_refused() -> None:
-    with pytest.raises(SfpError, match="engine compose is not part of release"):
+def test_a_release_without_the_images_that_are_needed_is_refused() -> None:
+    with pytest.raises(SfpError, match=r"release 1\.2\.3 names no image of postgres and none of redis"):
         bundle("config_version: 1\ntenant: demo\ndomain: a.b\n")
 
 

@@ -40,6 +40,10 @@ def test_times_and_sizes_have_units() -> None:
         ("engine: embedded\ndomain: sfp.acme.com\n", "http://127.0.0.1:3029"),
         ("domain: sfp.acme.com\n", "https://sfp.acme.com"),
         ("tls: {mode: off}\n", "http://127.0.0.1:3029"),
+        ("tls: {mode: off}\nhttp: {address: '::1'}\n", "http://[::1]:3029"),
+        ("tls: {mode: off}\nhttp: {address: 0.0.0.0}\n", "http://127.0.0.1:3029"),
+        ("tls: {mode: internal}\n", "https://localhost"),
+        ("domain: sfp.acme.com\ntls: {mode: off}\n", "https://sfp.acme.com"),
     ],
 )
 def test_the_address_of_the_server(text: str, url: str) -> None:
@@ -66,6 +70,17 @@ def test_the_address_of_the_server(text: str, url: str) -> None:
         ("database: {}", "database.url: is missing"),
         ("objects: {bucket: b, endpoint: x}", 'objects.endpoint: must be an http or https address, is "x"'),
         ("http: {port: 70000}", "http.port: must be a port, 1 to 65535, is 70000"),
+        ("http: {address: here}", 'http.address: must be an IP address like 127.0.0.1 or ::1, is "here"'),
+        ("http: {address: '::1%lo'}", 'http.address: must be an IP address like 127.0.0.1 or ::1, is "::1%lo"'),
+        ("http: {address: '::1'}", "http.address: must be 127.0.0.1 with engine embedded, is ::1"),
+        ("objects: minio", "objects: must be bundled or a bucket with engine embedded, is minio"),
+        ("tls: {email: nobody}", 'tls.email: must be an e-mail address, is "nobody"'),
+        ("tls: {key: key.pem}", 'tls.key: must be a path on the host, from / on, is "key.pem"'),
+        ("tls: {staging: 1}", "tls.staging: must be true or false, is 1"),
+        (
+            "tls: {trusted_proxies: [10.0.0.1/8]}",
+            'tls.trusted_proxies: must be a list of addresses and networks like [10.0.0.0/8], is "10.0.0.1/8"',
+        ),
         ("secrets: {A: b}", "secrets: do not belong here; init --config-file FILE takes them to secrets.yml"),
         ('workerCounts: "1,2"', 'workerCounts: must be three numbers "critical,normal,batch", is "1,2"'),
         ("release: {version: latest}", 'release.version: must be a version like 1.4.0, is "latest"'),
@@ -90,7 +105,8 @@ def test_everything_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
     [
         ("tenant: a\n", "domain: is missing; tls.mode acme needs one, internal and off do not"),
         ("tenant: a\ntls: {mode: off}\ntarget: aws\n", "domain: is missing; a server on aws needs a host name"),
-        ("tenant: a\ndomain: a.b\ntls: {mode: files, key: k}\n", "tls.certificate: is missing; tls.mode is files"),
+        ("tenant: a\ndomain: a.b\nhttp: {address: 0.0.0.0}\n", "must be of this machine alone with tls.mode acme"),
+        ("tenant: a\ndomain: a.b\ntls: {mode: files, key: /k}\n", "tls.certificate: is missing; tls.mode is files"),
     ],
 )
 def test_settings_that_do_not_go_together(text: str, said: str) -> None:

@@ -36,12 +36,16 @@ CONFIGS = st.fixed_dictionaries(
                 )
             }
         ),
-        "tls": st.fixed_dictionaries({"mode": st.sampled_from(["acme", "internal", "off"]), "email": TEXTS}),
+        "tls": st.fixed_dictionaries(
+            {"mode": st.sampled_from(["acme", "internal", "off"]), "email": st.just("a.b+c@d.example")}
+        ),
         "database": st.just("bundled") | st.builds(lambda host: {"url": f"postgresql://o@{host}/sfp"}, HOSTS),
         "objects": st.fixed_dictionaries(
-            {"bucket": TEXTS, "endpoint": HOSTS.map("https://{}".format), "region": TEXTS}
+            {"bucket": st.just("b.c-1"), "endpoint": HOSTS.map("https://{}".format), "region": st.just("eu-1")}
         ),
-        "release": st.fixed_dictionaries({"channel": st.just("stable"), "version": st.just("1.4.0") | st.none()}),
+        "release": st.fixed_dictionaries(
+            {"channel": st.just("stable"), "version": st.just("1.4.0") | st.none(), "file": TEXTS | st.none()}
+        ),
         "http": st.fixed_dictionaries({"port": st.integers(1, 65535)}),
         "toolchain": st.sampled_from(["auto", "system", "off"]),
     },
@@ -49,9 +53,9 @@ CONFIGS = st.fixed_dictionaries(
 CHANGES = st.sampled_from(
     [
         (("workers", "normal"), 7), (("domain",), "new.example.com"), (("domain",), None), (("tls", "mode"), "off"),
-        (("database", "url"), "postgresql://o@h/d"), (("database",), "bundled"), (("tls", "email"), "a: b # c"),
+        (("database", "url"), "postgresql://o@h/d"), (("database",), "bundled"), (("release", "file"), "a: b # c"),
         (("objects",), {"bucket": "b", "endpoint": "http://s3"}), (("http", "port"), 4000), (("toolchain",), "off"),
-        (("resources", "sandbox", "cpus"), 0.5), (("tls", "email"), None), (("release", "version"), "2.0.0"),
+        (("resources", "sandbox", "cpus"), 0.5), (("release", "file"), None), (("release", "version"), "2.0.0"),
     ]
 )  # fmt: skip
 
