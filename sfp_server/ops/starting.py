@@ -125,8 +125,18 @@ class Start:
 
     def _bring_up_all(self) -> str:
         self.site.engine.up(self._bundle, timeout=UP)
-        others = [name for name in self.wanted.services if name not in DATA_SERVICES]
-        return _listed(others)
+        self._warn_of_plain_sandboxes()
+        return _listed([name for name in self.wanted.services if name not in DATA_SERVICES])
+
+    def _warn_of_plain_sandboxes(self) -> None:
+        """What the launcher found when it last came up; it goes on all the same, for trials."""
+        ready = [
+            line for line in self.site.engine.logs(self._bundle, ["launcher"], tail=200) if "launcher ready" in line
+        ]
+        if ready and '"isolation": "plain"' in ready[-1]:
+            self.site.reporter.note(
+                "tasks run as plain processes, not kept apart from this machine: install bubblewrap"
+            )
 
     def _verify(self) -> str:
         """What serves is what was rendered: the API's own word for it."""
