@@ -16,5 +16,6 @@ COMMANDS: dict[str, Entry] = {
     "task": Entry("sfp_server.cli.task", "Submit tasks, follow them, fetch their results."),
     "application-token": Entry("sfp_server.cli.token", "Make and revoke the tokens that let programs in."),
     "token": Entry("sfp_server.cli.token", "Make and revoke the tokens that let programs in.", alias=True),
+    "release": Entry("sfp_server.cli.release", "Build, show and verify releases."),
     "demo": Entry("sfp_server.cli.demo", "Bring up an instance here and run a real task on it."),
 }

@@ -74,6 +74,15 @@ class Registry:
             return Resolved(digest, True, tuple(filter(None, map(_platform, document["manifests"]))))
         return Resolved(digest, False, (self._built_for(image, document),))
 
+    def has(self, image: Reference) -> bool:
+        """Whether there is something under the digest, or the tag where there is none."""
+        what = f"manifests/{image.digest or image.tag or 'latest'}"
+        response = self._get(image, what, _ACCEPT)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return False
+        _refuse(image, response)
+        return True
+
     def close(self) -> None:
         self._client.close()
 

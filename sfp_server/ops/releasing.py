@@ -1,7 +1,8 @@
-"""Make a release: build what is ours, take over what is others', write down what became of it; and verify that later."""
+"""Make a release: build what is ours, take over what is others', say what became of it; and verify that later."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +12,8 @@ from sfp_server.engine.images import Build
 from sfp_server.engine.reference import Reference
 from sfp_server.engine.registry import Resolved
 from sfp_server.errors import CheckError, SfpError, UsageError
-from sfp_server.ops import config
+from sfp_server.ops import config, yamlfile
+from sfp_server.ops import release as releases
 from sfp_server.ops.plan import Reporter
 from sfp_server.ops.release import OWN, Image, Release, Upstream, is_version, newest_migration
 
@@ -48,15 +50,25 @@ class Order:
         return reference.parse(f"{self.prefix}/{name}:{tag}")
 
 
+def load(path: Path) -> Release:
+    """The release in a manifest file."""
+    return releases.parse(_text(path), str(path))
+
+
+def upstream(path: Path) -> Upstream:
+    """What a release takes over, from a file like `compose/release.yml`."""
+    return releases.upstream(yamlfile.read(_text(path), str(path)).data, str(path))
+
+
 def make(order: Order, docker: Docker, registry: Registry, reporter: Reporter, clock: Clock) -> Release:
     """Build and copy every image into the order's registry and say what release that is. It may be run again after a
     failure: what is there already is found there."""
     _check(order)
     images: dict[str, Image] = {}
     for service in OWN:
-        images[service] = _step(reporter, clock, service, lambda name=service: _built(order, name, docker, registry))
+        images[service] = _step(reporter, clock, service, partial(_built, order, service, docker, registry))
     for service, image in order.upstream.images.items():
-        images[service] = _step(reporter, clock, service, lambda image=image: _copied(order, image, docker, registry))
+        images[service] = _step(reporter, clock, service, partial(_copied, order, image, docker, registry))
     return Release(
         order.version,
         newest_migration(path.name for path in (order.source / "sfp_server/server/migrations").glob("*.sql")),
@@ -83,11 +95,21 @@ def problems(release: Release, registry: Registry) -> Iterator[str]:
             yield f"{service}: {image} is not there for {', '.join(sorted(lacking))}"
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"{path} cannot be read: {reason}.") from None
+
+
 def _check(order: Order) -> None:
     if not is_version(order.version):
         raise UsageError(f"{order.version!r} is no version.", "It reads like 1.4.0 or 1.4.0-rc.1.")
     if not (order.source / "compose/Dockerfile").is_file() or not (order.source / "pyproject.toml").is_file():
-        raise UsageError(f"{order.source} is no checkout of this project.", "Images are built from its source: clone it.")
+        raise UsageError(
+            f"{order.source} is no checkout of this project.", "Images are built from its source: clone it."
+        )
 
 
 def _step(reporter: Reporter, clock: Clock, service: str, work: Callable[[], tuple[Image, str]]) -> Image:
@@ -106,13 +128,20 @@ def _built(order: Order, service: str, docker: Docker, registry: Registry) -> tu
     """One image for each platform, and an index of them under the version."""
     arguments = {"VERSION": order.version, **order.arguments}
     build = Build(order.source, order.source / "compose/Dockerfile", service, arguments, order.network)
-    parts = {platform: order.tag(service, f"{order.version}-{platform.replace('/', '-')}") for platform in order.platforms}
+    parts = {
+        platform: order.tag(service, f"{order.version}-{platform.replace('/', '-')}") for platform in order.platforms
+    }
     for platform, part in parts.items():
         docker.build(build, platform, part)
     target = order.tag(service, order.version)
     docker.index(target, [part.at(registry.resolve(part).digest) for part in parts.values()])
     image = _resolved(target, registry, order.platforms)
     return image, f"{order.version} built for {', '.join(image.platforms)}"
+
+
+def _part(version: str, platform: str) -> str:
+    """The tag of one platform's image, which only its index refers to."""
+    return f"{version}-{platform.replace('/', '-')}"
 
 
 def _copied(order: Order, taken: Image, docker: Docker, registry: Registry) -> tuple[Image, str]:
