@@ -50,7 +50,9 @@ class Trial:
 
     def processes(self, service: str) -> list[int]:
         """The processes of a service's own program, by the marker that the supervisor gives each."""
-        return [pid for pid, environment in _environments() if f"SFP_SERVICE={TENANT}/{service}".encode() in environment]
+        return [
+            pid for pid, environment in _environments() if f"SFP_SERVICE={TENANT}/{service}".encode() in environment
+        ]
 
     def sandboxes(self) -> list[int]:
         return [pid for pid, environment in _environments() if any(e.startswith(b"SFP_SANDBOX=") for e in environment)]

@@ -64,7 +64,9 @@ def test_every_acknowledged_task_ends_once(trial: Trial, api: Api, victim: str, 
 def test_one_sandbox_for_each_of_two_hundred_attempts(trial: Trial, api: Api) -> None:
     tasks = [api.submit("ping", {"echo": number}).operation_id for number in range(200)]
     eventually(lambda: all(_ended(api, task) for task in tasks), timeout=180)
-    attempts = _rows(trial, "SELECT task_id::text || '/' || lease FROM sfp.attempt WHERE task_id = ANY($1::uuid[])", tasks)
+    attempts = _rows(
+        trial, "SELECT task_id::text || '/' || lease FROM sfp.attempt WHERE task_id = ANY($1::uuid[])", tasks
+    )
     launched = [line for line in _launched(trial) if line.split("/")[0] in tasks]
     assert sorted(launched) == sorted(row[0] for row in attempts)
     assert len(set(launched)) == len(launched)
