@@ -28,8 +28,9 @@ def run(arguments: Sequence[str], program: str = "sfp-server") -> int:
     except _WrongUsage as error:
         return _show(_as_usage(error, program))
     except (KeyboardInterrupt, typer.Abort):
+        outcome = INTERRUPTED
+    if outcome == INTERRUPTED:  # Typer turns a Ctrl-C into this code, and says nothing
         typer.echo("Interrupted.", err=True)
-        return INTERRUPTED
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -3,10 +3,11 @@
 from sfp_server.cli.lazy import Entry
 
 COMMANDS: dict[str, Entry] = {
+    "demo": Entry("sfp_server.cli.demo", "Bring up an instance here and run a real task on it."),
     "init": Entry("sfp_server.cli.init", "Write the settings and secrets of a new instance."),
     "config": Entry("sfp_server.cli.config", "Show and change the settings of an instance."),
     "render": Entry("sfp_server.cli.render", "Write the files that start would run to a folder."),
-    "start": Entry("sfp_server.cli.start", "Start the instance as its settings say, or bring back what died."),
+    "start": Entry("sfp_server.cli.start", "Start the instance, or bring back what died of it."),
     "stop": Entry("sfp_server.cli.stop", "Let running tasks end, then stop the instance."),
     "status": Entry("sfp_server.cli.status", "Show how the instance and its services are."),
     "health": Entry("sfp_server.cli.health", "Ask a server how it is."),
@@ -17,5 +18,4 @@ COMMANDS: dict[str, Entry] = {
     "application-token": Entry("sfp_server.cli.token", "Make and revoke the tokens that let programs in."),
     "token": Entry("sfp_server.cli.token", "Make and revoke the tokens that let programs in.", alias=True),
     "release": Entry("sfp_server.cli.release", "Build, show and verify releases."),
-    "demo": Entry("sfp_server.cli.demo", "Bring up an instance here and run a real task on it."),
 }

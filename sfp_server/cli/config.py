@@ -128,6 +128,6 @@ def _print_value(value: Any) -> None:
 
 
 def _print(settings: dict[str, Any]) -> None:
-    import yaml
+    from sfp_server.ops.yamlfile import text_of
 
-    ui.say(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
+    ui.say(text_of(settings).rstrip())

@@ -49,7 +49,7 @@ def connect(url: str | None, token: str | None, tenant: str | None, base: Path |
     if address is None:
         return _of_this_machine(Secret(given) if given else None, tenant, base)
     if not given:
-        raise UsageError(f"{address} needs a token.", f"{_ELSEWHERE}. An owner makes one: sfp-server token create")
+        raise UsageError(f"{address} needs a token.", f"{_ELSEWHERE}. An owner makes one: sfp server token create")
     return Api(address, Secret(given))
 
 

@@ -32,10 +32,7 @@ Sign in  commands on this machine use the owner's token, which lies in
          Other programs take it from there unseen:
            export SFP_SERVER_URL={url}
            export SFP_SERVER_TOKEN="$(sed -n 's/^owner-token: *"\\(.*\\)"$/\\1/p' {secrets})"
-Next     {activate}sfp-server task result {id} --output out/
-           sfp-server task submit --type ping --data '{{"echo": "hello"}}' --watch
-           sfp-server logs -f
-           sfp-server stop"""
+Next     {first}"""
 
 
 @app.command()
@@ -60,7 +57,7 @@ def demo(
         task = _done_before(api, instance) or _run_task(api, instance)
         ui.say("")
         _run(["status", *at])
-        ui.say(_closing(api, instance, task))
+        ui.say(_closing(api, instance, task, base_dir))
 
 
 def _instance(base: Path | None) -> "Instance":
@@ -71,11 +68,11 @@ def _instance(base: Path | None) -> "Instance":
 
 def _rehearse(commands: Sequence[Sequence[str]], at: Sequence[str]) -> None:
     for command in commands:
-        ui.say(f"sfp-server {' '.join(command)}")
+        ui.say(f"sfp server {' '.join(command)}")
     ui.say(
-        f"sfp-server task submit {' '.join(at)} --type sf --data '{json.dumps(_sf('git://127.0.0.1:PORT/…'))}' --watch"
+        f"sfp server task submit {' '.join(at)} --type sf --data '{json.dumps(_sf('git://127.0.0.1:PORT/…'))}' --watch"
     )
-    ui.say(f"sfp-server status {' '.join(at)}")
+    ui.say(f"sfp server status {' '.join(at)}")
 
 
 def _run(command: Sequence[str], quiet: bool = False) -> None:
@@ -144,15 +141,21 @@ def _cli_is_here(instance: "Instance") -> bool:
     return shutil.which("sf", path=folders) is not None
 
 
-def _closing(api: "Api", instance: "Instance", task: "TaskStatus") -> str:
+def _closing(api: "Api", instance: "Instance", task: "TaskStatus", base: Path | None) -> str:
+    next_commands = [
+        *_activation(),
+        ui.naming(f"sfp server task result {task.operation_id} --output out/", instance, base),
+        ui.naming('sfp server task submit --type ping --data \'{"echo": "hello"}\' --watch', instance, base),
+        ui.naming("sfp server logs -f", instance, base),
+        ui.naming("sfp server stop", instance, base),
+    ]
+    return _CLOSING.format(url=api.url, secrets=instance.secrets_file, first="\n         ".join(next_commands))
+
+
+def _activation() -> list[str]:
+    """What makes `sfp-server` a command to type, where it is none yet."""
     activate = Path(sys.prefix) / "bin" / "activate"
-    outside = shutil.which("sfp-server") is None and activate.exists()
-    return _CLOSING.format(
-        url=api.url,
-        secrets=instance.secrets_file,
-        id=task.operation_id,
-        activate=f". {activate}\n           " if outside else "  ",
-    )
+    return [f". {activate}"] if shutil.which("sfp-server") is None and activate.exists() else []
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def build(
     if json:
         return _print(made)
     ui.say(f"Wrote {file}, release {made.version}, {len(made.images)} images by digest")
-    ui.say(f"Next: sfp-server release verify {file}")
+    ui.say(f"Next: sfp server release verify {file}")
 
 
 @app.command()

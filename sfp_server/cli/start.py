@@ -20,7 +20,7 @@ def start(
     dry_run: ui.DRY_RUN = False,
     json: ui.JSON = False,
 ) -> None:
-    """Start the instance as its settings say, or bring back what died.
+    """Start the instance, or bring back what died of it.
 
     Checks the machine, writes what runs, starts the data services, migrates, starts the rest, and asks the API whether
     all belongs together. One that runs so already is left alone.

@@ -126,7 +126,7 @@ def result(
     )
     if left.files and output is None:
         ui.table([(watching.plain(file.name), watching.size(file.size)) for file in left.files], ("FILE", "SIZE"))
-        ui.say(f"Bring them here: sfp-server task result {id} --output DIR")
+        ui.say(f"Bring them here: sfp server task result {id} --output DIR")
 
 
 @app.command()
@@ -173,7 +173,7 @@ def list_(
         return ui.document("tasks", codec.body(page))
     ui.table([watching.row(task) for task in page.items], watching.HEADERS)
     if page.next:
-        ui.say(f"More: sfp-server task list --cursor {page.next}")
+        ui.say(f"More: sfp server task list --cursor {page.next}")
 
 
 def _conclude(api: "Api", id: str, watch: bool, json: bool) -> None:
@@ -187,7 +187,7 @@ def _conclude(api: "Api", id: str, watch: bool, json: bool) -> None:
     if json:
         ui.document("task", codec.body(now))
     elif not watch:
-        ui.say(f"{id}  {now.priority}  queued    sfp-server task logs {id} -f")
+        ui.say(f"{id}  {now.priority}  queued    sfp server task logs {id} -f")
     if watch and now.status != "completed":
         raise typer.Exit(SfpError.exit_code)
 

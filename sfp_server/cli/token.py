@@ -63,7 +63,7 @@ def list_(
     ]
     ui.table(rows, ("ID", "NAME", "ROLE", "STATE", "CREATED", "EXPIRES", "LAST USED"))
     if page.next:
-        ui.say(f"More: sfp-server application-token list --cursor {page.next}")
+        ui.say(f"More: sfp server application-token list --cursor {page.next}")
 
 
 @app.command()

@@ -88,8 +88,8 @@ def difference(lines: Iterable[str], err: bool = False) -> None:
 
 
 def document(name: str, body: Mapping[str, Any], version: int = 1) -> None:
-    """Print the one JSON document of a command. Its `schema` is `sfp.<name>/<version>`; a list's body is
-    `{items, next}`."""
+    """Print the one JSON document of a command. Its schema is `sfp.<name>/<version>`, with the document's own version
+    in it, for a body may have another `version`. A list's body is `{items, next}`."""
     typer.echo(_json.dumps({"schema": f"sfp.{name}/{version}", **body}, indent=2, ensure_ascii=False))
 
 

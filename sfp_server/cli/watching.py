@@ -25,7 +25,7 @@ def watch(api: "Api", id: str, err: bool = False) -> None:
         for event in api.follow(id):
             screen.show(event)
     except KeyboardInterrupt:
-        screen.line(f"The task goes on: sfp-server task logs {id} -f")
+        screen.line(f"The task goes on: sfp server task logs {id} -f")
         raise
     screen.ended(api)
 
@@ -43,7 +43,7 @@ def describe(task: "TaskStatus") -> list[str]:
     if task.message and not task.finished:
         lines.append(f"  {task.progress:3d} %  {plain(task.message)}")
     if task.error:
-        lines.extend(_failure(task.error))
+        lines.extend(failure(task.error))
     return [*lines, f"  {_next(task)}"]
 
 
@@ -102,7 +102,7 @@ class _Screen:
         took = ui.duration(monotonic() - self._began)
         left = _files(api.result(self._id)) if task.status == "completed" else ""
         self.line(f"{self._id}  {task.status} {'in' if task.status == 'completed' else 'after'} {took}{left}")
-        for line in _failure(task.error or {}):
+        for line in failure(task.error or {}):
             self.line(line)
 
     def _status(self, data: Any) -> None:
@@ -131,22 +131,21 @@ def _state(task: "TaskStatus") -> str:
 
 def _next(task: "TaskStatus") -> str:
     if not task.finished:
-        return f"sfp-server task logs {task.operation_id} -f"
-    return f"sfp-server task {'result' if task.status == 'completed' else 'logs'} {task.operation_id}"
+        return f"sfp server task logs {task.operation_id} -f"
+    return f"sfp server task {'result' if task.status == 'completed' else 'logs'} {task.operation_id}"
 
 
 def _took(start: datetime | None, end: datetime | None) -> str:
     return ui.duration((end - start).total_seconds()) if start and end else ""
 
 
-def _failure(error: Any) -> list[str]:
+def failure(error: Any) -> list[str]:
+    """Why it failed, and the hint where there is one."""
     return [f"  {plain(str(error[key]))}" for key in ("message", "hint") if error.get(key)]
 
 
 def _files(left: "TaskResult") -> str:
     names = [plain(file.name) for file in left.files]
-    if not names:
-        return f"    sfp-server task result {left.operation_id}"
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     count = "1 file" if len(names) == 1 else f"{len(names)} files"
-    return f"    {count}: {shown}    sfp-server task result {left.operation_id}"
+    shown = f"    {count}{': ' + ', '.join(names) if len(names) <= 3 else ''}" if names else ""
+    return f"{shown}    sfp server task result {left.operation_id}"

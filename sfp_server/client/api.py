@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -12,7 +14,7 @@ from sfp_server.client.model import Event, LogLine, NewToken, Page, Submitted, T
 from sfp_server.client.problems import ApiError, Unreachable, reaching, refuse
 from sfp_server.clock import Clock, SystemClock
 from sfp_server.cmd.base import Secret
-from sfp_server.errors import SfpError
+from sfp_server.errors import SfpError, UsageError
 
 BASE: Final = "/sfp/api"
 RECONNECTS: Final = 30
@@ -98,23 +100,21 @@ class Api:
 
     def status(self, id: str) -> TaskStatus:
         """A task as it is now."""
-        return codec.parse(TaskStatus, self._json("GET", f"/tasks/{_segment(id)}/status"))
+        return codec.parse(TaskStatus, self._json("GET", f"/tasks/{_task(id)}/status"))
 
     def result(self, id: str) -> TaskResult:
         """What a task left; an `ApiError` of status 409 while it is not finished."""
-        return codec.parse(TaskResult, self._json("GET", f"/tasks/{_segment(id)}/result"))
+        return codec.parse(TaskResult, self._json("GET", f"/tasks/{_task(id)}/result"))
 
     def cancel(self, id: str) -> TaskStatus:
         """End a task: one that waits at once, one that runs in a moment; one that has finished cannot be (409)."""
-        return codec.parse(TaskStatus, self._json("DELETE", f"/tasks/{_segment(id)}"))
+        return codec.parse(TaskStatus, self._json("DELETE", f"/tasks/{_task(id)}"))
 
     def logs(self, id: str) -> Iterator[LogLine]:
         """All that a task has written so far, in order."""
         cursor: str | None = None
         while True:
-            page = codec.page(
-                LogLine, self._json("GET", f"/tasks/{_segment(id)}/logs", params=_given({"cursor": cursor}))
-            )
+            page = codec.page(LogLine, self._json("GET", f"/tasks/{_task(id)}/logs", params=_given({"cursor": cursor})))
             yield from page.items
             cursor = page.next
             if cursor is None:
@@ -129,7 +129,7 @@ class Api:
         position = Position(after)
         while True:
             try:
-                for event in self._stream(f"/tasks/{_segment(id)}/events", position):
+                for event in self._stream(f"/tasks/{_task(id)}/events", position):
                     yield event
                     if event.last:
                         return
@@ -143,7 +143,7 @@ class Api:
     def _pause(self, position: Position, failed: SfpError | None) -> None:
         position.failures += 1
         if position.failures > RECONNECTS:
-            raise failed or Unreachable(f"{self.url} keeps closing the stream.", "Is it well? sfp-server health")
+            raise failed or Unreachable(f"{self.url} keeps closing the stream.", "Is it well? sfp server health")
         self._clock.sleep(position.wait)
 
     def _stream(self, path: str, position: Position) -> Iterator[Event]:
@@ -196,12 +196,18 @@ def _given(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
+def _task(id: str) -> str:
+    """A task's id, checked: anything else would be an address of something else."""
+    try:
+        return str(UUID(id))
+    except ValueError:
+        raise UsageError(f'"{id}" is not the id of a task.', "See what there is: sfp server task list") from None
+
+
 def _segment(id: str) -> str:
     """An id as one part of a path: nothing in it leads elsewhere."""
-    from urllib.parse import quote
-
-    if not id or id.strip(".") == "":
-        raise ApiError(f'"{id}" is not an id.', "See what there is: sfp-server task list", 404)
+    if not id.strip("."):
+        raise UsageError(f'"{id}" is not an id.', "The lists show ids in full.")
     return quote(id, safe="")
 
 

@@ -81,5 +81,5 @@ def _camel(name: str) -> str:
 def _strange(what: str) -> SfpError:
     return SfpError(
         f"the server answered in a way that this client does not know: {what}.",
-        "Are they of one version? sfp-server --version, sfp-server health",
+        "Are they of one version? sfp server --version, sfp server health",
     )

@@ -14,7 +14,7 @@ from sfp_server.client.model import ResultFile
 from sfp_server.client.problems import reaching, refuse
 from sfp_server.errors import SfpError
 
-_AGAIN = "Ask for it again: sfp-server task result ID --output DIR"
+_AGAIN = "Ask for it again: sfp server task result ID --output DIR"
 
 
 def save(file: ResultFile, folder: Path, *, base: str = "", transport: httpx.BaseTransport | None = None) -> Path:

@@ -12,15 +12,15 @@ from sfp_server.errors import SfpError
 
 HINTS: Final[Mapping[str | int, str]] = {
     "invalid-task": "What each type takes stands in the README, and on the server's own page: {url}/sfp/apidocs",
-    "task-not-found": "See what there is: sfp-server task list",
-    "task-not-finished": "Follow it to its end: sfp-server task logs ID --follow",
-    401: "A token is read from SFP_SERVER_TOKEN or -t @FILE; an owner makes one: sfp-server token create --name NAME",
-    403: "The role of this token does not allow it; an owner makes another: sfp-server token create --name NAME",
+    "task-not-found": "See what there is: sfp server task list",
+    "task-not-finished": "Follow it to its end: sfp server task logs ID --follow",
+    401: "A token is read from SFP_SERVER_TOKEN or -t @FILE; an owner makes one: sfp server token create --name NAME",
+    403: "The role of this token does not allow it; an owner makes another: sfp server token create --name NAME",
     429: "Too many requests: wait a moment, then try again.",
-    502: "The server is starting or stopping: sfp-server status",
-    503: "The server is starting or stopping: sfp-server status",
+    502: "The server is starting or stopping: sfp server status",
+    503: "The server is starting or stopping: sfp server status",
 }
-_BROKEN: Final = "The cause stands in its log: sfp-server logs -s api"
+_BROKEN: Final = "The cause stands in its log: sfp server logs -s api"
 
 
 class ApiError(SfpError):
@@ -56,7 +56,7 @@ def reaching(url: str) -> Iterator[None]:
     except httpx.UnsupportedProtocol as error:
         raise Unreachable(f'"{url}" is not an address of the web.', "Write it as https://sfp.acme.com") from error
     except httpx.TimeoutException as error:
-        raise Unreachable(f"{url} did not answer in time.", "Is it well? sfp-server health") from error
+        raise Unreachable(f"{url} did not answer in time.", "Is it well? sfp server health") from error
     except httpx.TransportError as error:
         raise _unreachable(url, error) from error
 
@@ -65,8 +65,8 @@ def _unreachable(url: str, error: httpx.TransportError) -> Unreachable:
     if _caused_by(error, ssl.SSLError):
         return Unreachable(f"{url} cannot prove who it is: {error}.", "Check the address, or its certificate.")
     if _caused_by(error, ConnectionRefusedError) or "refused" in str(error):
-        return Unreachable(f"nothing listens at {url}.", "Is it running? sfp-server status; start it: sfp-server start")
-    return Unreachable(f"{url} cannot be reached: {error or type(error).__name__}.", "Is it running? sfp-server status")
+        return Unreachable(f"nothing listens at {url}.", "Is it running? sfp server status; start it: sfp server start")
+    return Unreachable(f"{url} cannot be reached: {error or type(error).__name__}.", "Is it running? sfp server status")
 
 
 def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:

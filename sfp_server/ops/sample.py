@@ -103,5 +103,5 @@ def _need_git_daemon() -> None:
     if not (Path(where) / "git-daemon").exists():
         raise SfpError(
             "git is here, its `git daemon` is not, and the demo offers its repository with it.",
-            "Install the package git-daemon, or take a repository of yours: sfp-server task submit --help",
+            "Install the package git-daemon, or take a repository of yours: sfp server task submit --help",
         )

@@ -28,6 +28,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./@:+-]*(?<!:)")
 _COMMENT = re.compile(r"[ \t]*#")
 
 
+def text_of(values: Mapping[str, Any]) -> str:
+    """Values as YAML, in their order."""
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return text
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {None: list(_WORDS)}  # noqa: RUF012  # as its base declares it
 

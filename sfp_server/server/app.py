@@ -16,7 +16,7 @@ from sfp_server.server.http.asgi import App
 from sfp_server.server.http.edge import Edge
 from sfp_server.server.http.limit import RateLimit, policies
 from sfp_server.server.services import Services
-from sfp_server.server.tasks.routes import TaskRoutes, logs_by_id
+from sfp_server.server.tasks.routes import TaskRoutes, task_logs
 
 BASE = "/sfp/api"
 LARGEST_BODY = 1024 * 1024  # bytes
@@ -24,7 +24,7 @@ LARGEST_BODY = 1024 * 1024  # bytes
 
 def create_app(services: Services) -> Litestar:
     """The application over these services."""
-    return assemble(services, [HealthRoutes, ApplicationTokens, TaskRoutes, logs_by_id, Files])
+    return assemble(services, [HealthRoutes, ApplicationTokens, TaskRoutes, task_logs, Files])
 
 
 def assemble(services: Services, routes: list[ControllerRouterHandler]) -> Litestar:

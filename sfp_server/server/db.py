@@ -76,7 +76,7 @@ class Database:
         connection = await self._through_restarts(lambda: self._begin(principal))
         try:
             yield connection
-            await connection.execute("COMMIT")
+            _was_committed(await connection.execute("COMMIT"))
         except BaseException as error:
             await _roll_back(connection)
             if is_lost(error) and not isinstance(error, OSError):
@@ -119,7 +119,13 @@ def is_lost(error: BaseException) -> bool:
 
 
 def _unavailable() -> Unavailable:
-    return Unavailable("the database does not answer", "It is asked again by itself; try once more in a few seconds.")
+    return Unavailable("the database does not answer", "Try again in a few seconds.")
+
+
+def _was_committed(tag: str) -> None:
+    """PostgreSQL answers COMMIT with ROLLBACK, and no error, where a statement had failed and somebody went on."""
+    if tag != "COMMIT":
+        raise SfpError("the transaction was not committed: one of its statements had failed")
 
 
 async def _roll_back(connection: Connection) -> None:

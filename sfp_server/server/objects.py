@@ -4,10 +4,11 @@ import hmac
 import re
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
@@ -17,6 +18,9 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from sfp_server.errors import SfpError
 
 _CHUNK = 256 * 1024
+_PART = 5 * 1024 * 1024  # the least that S3 takes as a part of an upload
+# What came out of a sandbox is never to be shown as a page of ours.
+_AS_DOWNLOAD = MappingProxyType({"Content-Disposition": "attachment", "Content-Type": "application/octet-stream"})
 _LONGEST_KEY = 1024
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")
 
@@ -40,13 +44,14 @@ class Links(Protocol):
 class Objects:
     """Objects by key (`tasks/<id>/<lease>/report.xml`): text in segments, none of them empty, `.` or `..`."""
 
-    def __init__(self, store: ObjectStore, links: Links) -> None:
+    def __init__(self, store: ObjectStore, links: Links, attributes: Mapping[str, str] | None = None) -> None:
         self._store = store
         self._links = links
+        self._attributes: Any = dict(attributes) if attributes else None
 
     async def put(self, key: str, chunks: bytes | AsyncIterable[bytes]) -> None:
         """Store an object whole or not at all; one that is there is replaced."""
-        await obstore.put_async(self._store, _path(key), chunks, chunk_size=5 * 1024 * 1024)
+        await obstore.put_async(self._store, _path(key), chunks, attributes=self._attributes, chunk_size=_PART)
 
     async def get(self, key: str, start: int = 0, end: int | None = None) -> Stored | None:
         """An object, or its bytes from `start` up to but not including `end`; nothing where there is none."""
@@ -92,7 +97,7 @@ def open_objects(url: str, public_url: str, signing_key: str, access_key: str, s
         return _bucket(parts.netloc, endpoint, query.get("region", "us-east-1"), access_key, secret_key)
 
     endpoint = query.get("endpoint")
-    return Objects(bucket(endpoint), BucketLinks(bucket(query.get("public", endpoint))))
+    return Objects(bucket(endpoint), BucketLinks(bucket(query.get("public", endpoint))), _AS_DOWNLOAD)
 
 
 def _bucket(name: str, endpoint: str | None, region: str, access_key: str, secret_key: str) -> S3Store:

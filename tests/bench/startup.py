@@ -29,12 +29,9 @@ def run(peers: Path) -> None:
     )
     ours = medians["ours"]
     print(f"startup  sfp-server --help     {ours * 1000:7.1f} ms")
-    print(
-        f"startup  typer hello --help    {medians['hello'] * 1000:7.1f} ms   ratio {ours / medians['hello']:.2f} (goal 1.10)"
-    )
-    print(
-        f"startup  tutor --version       {medians['tutor'] * 1000:7.1f} ms   ratio {ours / medians['tutor']:.2f} (goal 0.50)"
-    )
+    for name, peer, goal in (("typer hello --help", "hello", "1.10"), ("tutor --version", "tutor", "0.50")):
+        ratio = ours / medians[peer]
+        print(f"startup  {name:20}  {medians[peer] * 1000:7.1f} ms   ratio {ratio:.2f} (goal {goal})")
 
 
 def _interleaved(commands: Mapping[str, Sequence[str]]) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""`demo`, for real on the embedded engine, without the Salesforce CLI: an instance, a task, and nothing the second time."""
+"""`demo`, for real on the embedded engine, without the Salesforce CLI: an instance, a task, nothing the second time."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_it_ends_with_a_task_done_and_what_to_do_next(base: Path) -> None:
     id = json.loads((base / "tenants" / "demo" / "demo.json").read_text())["task"]
     assert f"{id}  completed in" in first.stdout
     assert "demo  running" in first.stdout
-    assert f"sfp-server task result {id}" in first.stdout
+    assert f"sfp server task result {id}" in first.stdout
     assert "sfp_app_" not in first.stdout + first.stderr
 
     again = sfp(base, "demo")
@@ -60,5 +60,5 @@ def test_another_engine_is_said_to_come_later(capsys: pytest.CaptureFixture[str]
 def test_a_dry_run_shows_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--dry-run", "--base-dir", str(tmp_path)]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[1] == f"sfp-server start --tenant demo --base-dir {tmp_path}"
+    assert said[1] == f"sfp server start --tenant demo --base-dir {tmp_path}"
     assert list(tmp_path.iterdir()) == []

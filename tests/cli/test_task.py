@@ -1,6 +1,5 @@
 """`task`, against a server that speaks from a script."""
 
-import json
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -10,9 +9,9 @@ import pytest
 
 from sfp_server.cli import run
 from tests.fakes.api import Answer, FakeApi, events, speaking
+from tests.golden.compare import golden
 
 ID = "01920000-0000-7000-8000-000000000001"
-GOLDEN = Path(__file__).parent.parent / "golden"
 XML = b"<Package/>"
 
 PENDING = {
@@ -49,10 +48,6 @@ def task(server: FakeApi, *arguments: str) -> int:
     return run(["task", *arguments, "--sfp-server-url", server.url])
 
 
-def document(text: str, name: str) -> None:
-    assert json.loads(text) == json.loads((GOLDEN / name).read_text())
-
-
 def timeless(text: str) -> str:
     return re.sub(r"\d+\.\d s", "0.0 s", text)
 
@@ -66,7 +61,7 @@ def test_submit_says_the_task_and_what_next(capsys: pytest.CaptureFixture[str]) 
     ) as server:
         code = task(server, "submit", "--type", "sf", "--data", '{"a": 1}', "--timeout", "2m", "--attempts", "1")
     assert code == 0
-    assert capsys.readouterr().out == f"{ID}  normal  queued    sfp-server task logs {ID} -f\n"
+    assert capsys.readouterr().out == f"{ID}  normal  queued    sfp server task logs {ID} -f\n"
     assert server.asked[0].token == "Bearer sfp_app_x"
     assert server.asked[0].body == {
         "type": "sf", "data": {"a": 1}, "priority": "normal", "timeout": 120000, "retryConfig": {"attempts": 1},
@@ -89,7 +84,7 @@ def test_watch_follows_a_task_to_its_end(capsys: pytest.CaptureFixture[str]) -> 
         f"{ID}  normal  queued → running in 0.0 s",
         "Cloning crm",
         "Converting",
-        f"{ID}  completed in 0.0 s    1 file: deploy/package.xml    sfp-server task result {ID}",
+        f"{ID}  completed in 0.0 s    1 file: deploy/package.xml    sfp server task result {ID}",
     ]
 
 
@@ -115,12 +110,12 @@ def test_watch_as_json_keeps_standard_output_for_the_document(capsys: pytest.Cap
     with speaking(watched(COMPLETED)) as server:
         assert task(server, "submit", "--type", "sf", "--watch", "--json") == 0
     said = capsys.readouterr()
-    document(said.out, "task.json")
+    golden("cli/task.json", said.out)
     assert "Cloning crm" in said.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "script", "golden"),
+    ("arguments", "script", "recorded"),
     [
         (["status", ID], {f"GET /tasks/{ID}/status": Answer(COMPLETED)}, "task.json"),
         (["result", ID], {f"GET /tasks/{ID}/result": Answer(RESULT)}, "task-result.json"),
@@ -130,21 +125,21 @@ def test_watch_as_json_keeps_standard_output_for_the_document(capsys: pytest.Cap
     ],
 )  # fmt: skip
 def test_every_document_is_as_recorded(
-    arguments: list[str], script: dict[str, Answer], golden: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], script: dict[str, Answer], recorded: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with speaking(script) as server:
         assert task(server, *arguments, "--json") == 0
-    document(capsys.readouterr().out, golden)
+    golden(f"cli/{recorded}", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
     ("now", "lines"),
     [
-        (PENDING, [f"{ID}  sf  normal  queued", f"  sfp-server task logs {ID} -f"]),
-        (ACTIVE, [f"{ID}  sf  normal  running, attempt 1", "   30 %  Running sf", f"  sfp-server task logs {ID} -f"]),
-        (COMPLETED, [f"{ID}  sf  normal  completed in 6.8 s", f"  sfp-server task result {ID}"]),
+        (PENDING, [f"{ID}  sf  normal  queued", f"  sfp server task logs {ID} -f"]),
+        (ACTIVE, [f"{ID}  sf  normal  running, attempt 1", "   30 %  Running sf", f"  sfp server task logs {ID} -f"]),
+        (COMPLETED, [f"{ID}  sf  normal  completed in 6.8 s", f"  sfp server task result {ID}"]),
         (FAILED, [f"{ID}  sf  normal  failed after 6.8 s", "  sf ended with exit code 1", "  Read the log.",
-                  f"  sfp-server task logs {ID}"]),
+                  f"  sfp server task logs {ID}"]),
     ],
 )  # fmt: skip
 def test_status_ends_with_what_to_type_next(
@@ -173,7 +168,7 @@ def test_result_shows_its_value_and_files(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.splitlines()[3:] == [
         "FILE                SIZE",
         "deploy/package.xml  10 B",
-        f"Bring them here: sfp-server task result {ID} --output DIR",
+        f"Bring them here: sfp server task result {ID} --output DIR",
     ]
 
 
@@ -183,7 +178,7 @@ def test_result_brings_files_here(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert task(server, "result", ID, "--output", str(tmp_path), "--json") == 0
     assert (tmp_path / "deploy" / "package.xml").read_bytes() == XML
     assert server.asked[-1].token is None
-    document(capsys.readouterr().out, "task-result.json")
+    golden("cli/task-result.json", capsys.readouterr().out)
 
 
 def test_list_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +188,7 @@ def test_list_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].split() == ["ID", "TYPE", "PRIORITY", "STATUS", "CREATED", "TOOK"]
     assert lines[1].endswith("active 30 %  2026-11-23 08:15:00")
     assert lines[2].endswith("completed    2026-11-23 08:15:00  6.8 s")
-    assert lines[3] == "More: sfp-server task list --cursor c2"
+    assert lines[3] == "More: sfp server task list --cursor c2"
 
 
 @pytest.mark.parametrize(
@@ -252,4 +247,4 @@ def test_an_address_without_a_token_says_where_one_comes_from(
     monkeypatch.delenv("SFP_SERVER_TOKEN")
     with speaking({}) as server:
         assert task(server, "status", ID) == 2
-    assert "sfp-server token create" in capsys.readouterr().err
+    assert "sfp server token create" in capsys.readouterr().err

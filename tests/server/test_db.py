@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import asyncpg
 import pytest
 
+from sfp_server.errors import SfpError
 from sfp_server.server import migrate
 from sfp_server.server.auth.roles import permissions
 from sfp_server.server.db import Database, Unavailable
@@ -37,6 +39,11 @@ async def test_an_exception_undoes_everything_and_the_connection_is_good_again(d
             await _change_my_mind(database)
     async with database.acting(AUDITOR) as connection:
         assert await connection.fetchval("SELECT count(*) FROM sfp.event WHERE action = 'thing.undone'") == 0
+
+
+async def test_a_failed_statement_that_was_passed_over_is_no_success(database: Database) -> None:
+    with pytest.raises(SfpError, match="not committed"):
+        await _pass_over_a_failure(database)
 
 
 async def test_claims_do_not_outlive_the_transaction_or_the_read(fresh_database: FreshDatabase) -> None:
@@ -146,6 +153,12 @@ async def _change_my_mind(database: Database) -> None:
     async with database.acting(OWNER) as connection:
         await connection.execute(NOTE, "thing.undone", "")
         raise RuntimeError("changed my mind")
+
+
+async def _pass_over_a_failure(database: Database) -> None:
+    async with database.acting(OWNER) as connection:
+        with suppress(asyncpg.PostgresError):
+            await connection.execute("SELECT 1/0")
 
 
 async def _note_around(database: Database, accident: Callable[[], None]) -> None:

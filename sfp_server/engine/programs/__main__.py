@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ def _toolchain(options: argparse.Namespace) -> None:
     if options.check:
         _say(json.dumps(toolchain.check(options.into)))
     else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was begun is cleared away
         toolchain.prepare(options.into, options.mode, _say)
 
 

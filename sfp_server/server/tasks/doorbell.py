@@ -19,7 +19,7 @@ TASK: Final = "sfp:task:"  # + id: something happened to that task
 
 _PATIENCE: Final = 0.5  # seconds that a ring may take; a submit does not wait longer for Redis
 _QUIET: Final = 1.0  # seconds without Redis before it is tried again
-_BREATH: Final = 30.0  # seconds to listen at a time; without a number the client's own timeout would end the line
+_BREATH: Final = 5.0  # seconds to listen at a time; without a number the client's own timeout would end the line
 _MISSED: Final = ""  # what an ear hears when the line was down: anything may have been said
 _GONE: Final = (RedisError, OSError, TimeoutError)
 
@@ -105,9 +105,10 @@ class Doorbell:
             del self._ears[channel]
 
     async def _listen(self) -> None:
-        while True:
+        while not _told_to_end():
             with contextlib.suppress(*_GONE):
                 await self._follow()
+                continue
             await asyncio.sleep(_QUIET)
 
     async def _follow(self) -> None:
@@ -115,7 +116,7 @@ class Doorbell:
             await line.subscribe(WORK, CANCEL)
             await line.psubscribe(TASK + "*")
             self._wake_all()
-            while True:
+            while not _told_to_end():
                 await self._pass_on(line)
 
     def _wake_all(self) -> None:
@@ -140,6 +141,12 @@ class Silence:
     @contextlib.contextmanager
     def ear(self, channel: str) -> Iterator[Ear]:
         yield Ear()
+
+
+def _told_to_end() -> bool:
+    """Whether this task was cancelled: the client keeps a cancellation to itself that comes while it connects."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _text(said: bytes | str) -> str:

@@ -122,6 +122,7 @@ class Tasks:
 
     async def attempts(self, who: Principal, id: str) -> list[Attempt]:
         """The tries at a task, with how and why each ended."""
+        await self.task(who, id)
         return await self._store.attempts(who, id)
 
     async def logs(self, who: Principal, id: str, lines: Lines) -> list[Event]:
@@ -138,6 +139,8 @@ class Tasks:
         task = await self.task(who, id)
         if task.created_by != who.id and not who.may("task:cancel:any"):
             raise refusals.not_yours(id)
+        if task.finished:
+            raise refusals.finished(task)
         status = await self._store.cancel(who, id)
         if status == "active":
             await self._bell.ring(CANCEL, id)
@@ -146,6 +149,7 @@ class Tasks:
         return await self._cancelled(who, id)
 
     async def _cancelled(self, who: Principal, id: str) -> Task:
+        """The task now; refused where it ended otherwise in the same moment."""
         task = await self.task(who, id)
         if task.status in ("completed", "failed"):
             raise refusals.finished(task)

@@ -1,14 +1,14 @@
 """The queue's answers over HTTP, in the published names."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
 from sfp_server.server.tasks import refusals
-from sfp_server.server.tasks.model import Event, Status, Task, WorkerClass
+from sfp_server.server.tasks.model import Attempt, Event, Status, Task, WorkerClass
 from sfp_server.server.tasks.store import Brought
 
 
@@ -69,6 +69,19 @@ class TaskResult(Struct, rename="camel"):
     error: TaskError | None
 
 
+class TaskAttempt(Struct, rename="camel"):
+    """One try at a task, by which worker. `outcome` is completed, failed, cancelled or handed back, null while it runs;
+    `cause` says why it did not complete: error, timeout, lost, cancelled, handed back."""
+
+    attempt: int
+    worker: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    cause: str | None
+    error: TaskError | None
+
+
 class LogLine(Struct, rename="camel"):
     """One line that a task said, in which attempt; `stream` is out or err."""
 
@@ -101,7 +114,7 @@ def status_of(task: Task) -> TaskStatus:
         created_by=task.created_by,
         started_at=task.started_at,
         finished_at=task.finished_at,
-        error=_error_of(task),
+        error=_error_of(task.error),
     )
 
 
@@ -112,7 +125,20 @@ def result_of(brought: Brought, urls: Sequence[str]) -> TaskResult:
         ResultFile(file.name, file.size, file.sha256, file.content_type, url)
         for file, url in zip(brought.files, urls, strict=True)
     ]
-    return TaskResult(task.id, task.type, task.status, brought.result, files, _error_of(task))
+    return TaskResult(task.id, task.type, task.status, brought.result, files, _error_of(task.error))
+
+
+def attempt_of(attempt: Attempt) -> TaskAttempt:
+    """An attempt on the wire."""
+    return TaskAttempt(
+        attempt=attempt.number,
+        worker=attempt.worker,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+        outcome=attempt.outcome,
+        cause=attempt.cause,
+        error=_error_of(attempt.error),
+    )
 
 
 def lines_of(said: Sequence[Event], limit: int) -> LogLines:
@@ -136,10 +162,9 @@ def _cursor(event: int) -> str:
     return base64.urlsafe_b64encode(event.to_bytes(9, signed=True)).decode()
 
 
-def _error_of(task: Task) -> TaskError | None:
-    if task.error is None:
+def _error_of(said: Mapping[str, Any] | None) -> TaskError | None:
+    if said is None:
         return None
-    said = task.error
     hint, code = said.get("hint"), said.get("code")
     return TaskError(
         message=str(said.get("message", "")),

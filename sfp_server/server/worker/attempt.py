@@ -84,8 +84,12 @@ class Attempt:
     async def _stop_when_asked(self) -> None:
         await self._asked.wait()
         await self._started.wait()
+        await self._kill(_GRACE)
+
+    async def _kill(self, grace: float) -> None:
+        """Return when the sandbox is gone."""
         with contextlib.suppress(LauncherGone):
-            await self._desk.launcher.kill(self.claim.id, self.claim.lease, _GRACE)
+            await self._desk.launcher.kill(self.claim.id, self.claim.lease, grace)
 
     async def _work(self) -> Outcome | Unfinished | None:
         came = await self._attempted()
@@ -101,17 +105,15 @@ class Attempt:
         return await patiently(lambda: tasks.finish(claim, came))
 
     async def _attempted(self) -> Outcome | Unfinished:
+        """Before anybody is told of a failure the sandbox is gone: the next attempt may start at once."""
         try:
             async with asyncio.timeout(self.claim.timeout + _SLACK), self._launched() as launched:
                 return self._judged(await self._listen(launched))
+        except (TimeoutError, messages.Unreadable, OutputTrouble) as error:
+            await self._kill(0)
+            return self._broken_off(error)
         except LauncherGone as error:
             return self._lost(str(error)) if self._started.is_set() else Unfinished(str(error))
-        except TimeoutError:
-            return self._judged(Ended(None, None, "timeout"))
-        except messages.Unreadable as error:
-            return _failed(f"the sandbox could not be understood: {error}")
-        except OutputTrouble as error:
-            return _failed(str(error), retry=error.retry)
 
     def _launched(self) -> "contextlib.AbstractAsyncContextManager[Launch]":
         claim, desk = self.claim, self._desk
@@ -157,13 +159,20 @@ class Attempt:
             return _failed(*_TOO_MUCH[end.reason], retry=False)
         return self._concluded(end)
 
+    def _broken_off(self, error: Exception) -> Outcome | Unfinished:
+        if isinstance(error, OutputTrouble):
+            return _failed(str(error), retry=error.retry)
+        if isinstance(error, messages.Unreadable):
+            return _failed(f"the sandbox could not be understood: {error}")
+        return self._judged(Ended(None, None, "timeout"))
+
     def _concluded(self, end: Ended) -> Outcome | Unfinished:
         if isinstance(self._said, messages.Failure):
             return Outcome("failed", error=self._said.error, retry=self._said.retry)
         if isinstance(self._said, messages.Result) and end.code == 0:
             return Outcome("completed", result=self._said.value, files=tuple(self._outputs.files))
-        if self._how == "hand back":
-            return Unfinished("the worker is being stopped")
+        if end.reason == "killed":  # by us, or by a launcher that was stopped: not by anything that the task did
+            return Unfinished("the worker was stopped")
         return self._lost(f"its sandbox ended without a result ({_way(end)})")
 
     def _lost(self, what: str) -> Outcome:

@@ -8,12 +8,14 @@ import os
 import resource
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 TERMINATED = 143  # 128 + SIGTERM, as shells say it
 _GRACE = 3.0  # seconds that programs get to end by themselves
+_MOMENT = 0.5  # seconds
 
 
 class Ending(BaseException):
@@ -34,7 +36,8 @@ def main() -> int:
     except Ending:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         process.end(process.own, _GRACE)
-        os._exit(TERMINATED)  # threads may still hold the streams
+        _hear_out()
+        os._exit(TERMINATED)  # whatever threads still hold
     finally:
         process.end(process.own)
 
@@ -54,6 +57,13 @@ def _attempt(document: dict[str, Any]) -> int:
     return 0
 
 
+def _hear_out() -> None:
+    """What programs said last is in their pipes; who listens there gets a moment to pass it on."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(_MOMENT)
+
+
 def _settle() -> None:
     """Give up what the sandbox lends only for the start, and go to the work folder.
 
@@ -70,15 +80,11 @@ def _settle() -> None:
 
 
 def _limit() -> None:
-    """No core dumps; as many processes as allowed; and first in line where the machine runs out of memory."""
+    """No core dumps, and as many processes as allowed."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pids = os.environ.pop("SFP_PIDS", "")
     if pids:
         resource.setrlimit(resource.RLIMIT_NPROC, (int(pids), int(pids)))
-    try:
-        Path("/proc/self/oom_score_adj").write_text("800")
-    except OSError:
-        return
 
 
 def _on_term(number: int, frame: FrameType | None) -> NoReturn:

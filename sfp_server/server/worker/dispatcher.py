@@ -4,24 +4,65 @@ Any number of them agree, for slots are counted in the claim statement. One that
 launcher, which kills its sandboxes, and its leases run out.
 """
 
+import argparse
 import asyncio
 import contextlib
+import logging
+import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sfp_server.server.db import Unavailable
-from sfp_server.server.tasks.model import Claim, Outcome
+from sfp_server import __version__
+from sfp_server.server import logs, settings, versions
+from sfp_server.server.db import Database, Unavailable
+from sfp_server.server.services import defaults_of, objects_of, open_redis
+from sfp_server.server.settings import Settings
+from sfp_server.server.tasks.model import CLASSES, Claim, Outcome
+from sfp_server.server.tasks.opening import open_tasks
 from sfp_server.server.worker.attempt import Attempt, Desk, Unfinished
-from sfp_server.server.worker.launch import LauncherGone
+from sfp_server.server.worker.launch import LauncherClient, LauncherGone
+from sfp_server.server.worker.launcher import saying
 from sfp_server.server.worker.telling import patiently
 
 _BEAT: Final = 3.0  # seconds between two renewals of the leases, which live for 10
-_RESCUE: Final = 5.0  # seconds between two looks for leases that ran out
+_RESCUE: Final = 1.0  # seconds between two looks for leases that ran out
 _LOOK: Final = 1.0  # seconds after which the queue is asked even though no bell rang
+_DRAIN: Final = 100.0  # seconds that running attempts get after SIGTERM; what stops us gives 120
+_CONNECTIONS: Final = 6
 _AGAIN: Final = 0.5  # seconds before something that is away is tried again
+
+
+def main(arguments: list[str]) -> int:
+    """The program, `dispatcher --class normal`: until SIGTERM, and until its attempts have ended."""
+    options = argparse.ArgumentParser("dispatcher")
+    options.add_argument("--class", dest="slot", choices=CLASSES, required=True)
+    slot = options.parse_args(arguments).slot
+    read = settings.load(os.environ, "dispatcher")
+    logs.configure(read.log_level)
+    asyncio.run(serve(read, slot, saying(logging.getLogger("sfp.dispatcher"))))
+    return 0
+
+
+async def serve(read: Settings, slot: str, say: Callable[..., None]) -> None:
+    """Open what is needed, check that it belongs together, and run."""
+    stop = Stop().on_signals()
+    name = f"{socket.gethostname()}-{slot}-{os.getpid()}"
+    duty = Duty(slot, name, read.workers, _DRAIN, read.heartbeat)
+    async with AsyncExitStack() as stack:
+        database = await Database.open(read.database_url, read.secret("database-password"), _CONNECTIONS)
+        stack.push_async_callback(database.close)
+        await versions.check(database, read)
+        redis = open_redis(read)
+        stack.push_async_callback(redis.aclose)
+        tasks = await stack.enter_async_context(open_tasks(database, redis, defaults_of(read)))
+        launcher = LauncherClient(read.launcher_socket, __version__)
+        desk = Desk(tasks, launcher, objects_of(read), read.sandbox_memory, read.sandbox_pids)
+        await Dispatcher(duty, desk, say).run(stop)
 
 
 @dataclass(frozen=True)
@@ -128,27 +169,27 @@ class Dispatcher:
         finally:
             del self._attempts[claim.key]
             self._freed.set()
-        if isinstance(told, Unfinished):
-            self._launcher_doubtful = True
+        if isinstance(told, Unfinished) or (told and told.cause == "lost"):
+            self._launcher_doubtful = True  # it is asked before the next claim
         self._say("attempt ended", **about, **_summary(told))
 
     async def _keep(self) -> None:
-        """Renew the leases; and, where that worked, see to those that nobody renews. After a time without PostgreSQL
-        every dispatcher gets to renew its own before any is taken for lost."""
+        """Renew the leases, and see to those that nobody renews. After a time without PostgreSQL every dispatcher gets
+        to renew its own before any is taken for lost."""
         clock = asyncio.get_running_loop().time
-        rescue_at = clock() + _RESCUE
+        beat_at = rescue_at = clock()
         while True:
             try:
-                await self._beat()
+                if self._hurry.is_set() or clock() >= beat_at:
+                    self._hurry.clear()
+                    await self._beat()
+                    beat_at = clock() + _BEAT
                 if clock() >= rescue_at:
-                    rescue_at = clock() + _RESCUE
                     await self._rescue()
+                    rescue_at = clock() + _RESCUE
             except Unavailable:
-                rescue_at = clock() + 2 * _BEAT
-                await asyncio.sleep(_AGAIN)
-                continue
-            await _first(self._hurry.wait(), asyncio.sleep(_BEAT))
-            self._hurry.clear()
+                beat_at, rescue_at = clock(), clock() + 2 * _BEAT
+            await _first(self._hurry.wait(), asyncio.sleep(_AGAIN))
 
     async def _beat(self) -> None:
         claims = [attempt.claim for attempt in self._attempts.values()]

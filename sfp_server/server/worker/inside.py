@@ -4,6 +4,7 @@ Everything leaves by standard output, as JSON lines: {"log", "stream"}, {"progre
 "contentType"} followed by that many raw bytes, and last {"result"} or {"error": {"message", "hint", "retry", "code"}}.
 """
 
+import contextlib
 import json
 import mimetypes
 import os
@@ -84,24 +85,21 @@ class Inside:
         stdin: str | None = None,
         quiet: Sequence[str] = (),
     ) -> Ended:
-        started = _started(argv, cwd, {**self.environment, **(environment or {})})
-        streams = {name: Listener(self, name, name not in quiet) for name in ("out", "err")}
-        threads = [
-            Thread(target=streams["out"].listen, args=(started.stdout,), daemon=True),
-            Thread(target=streams["err"].listen, args=(started.stderr,), daemon=True),
-            Thread(target=_feed, args=(started.stdin, stdin or ""), daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
-        code = started.wait()
+        ears = Listener(self, "out", "out" not in quiet), Listener(self, "err", "err" not in quiet)
+        try:
+            program = _started(argv, cwd, {**self.environment, **(environment or {})}, ears)
+        finally:
+            for ear in ears:
+                os.close(ear.mouth)
+        _feed(program, stdin or "")
+        code = program.wait()
         process.end(process.own)  # else what it left behind keeps the streams open
-        for thread in threads:
-            thread.join()
-        return Ended(code, streams["out"].text(), streams["err"].text())
+        return Ended(code, *(ear.text() for ear in ears))
 
 
 class Listener:
-    """One stream of a program: kept for the answer, and said line by line."""
+    """One stream of a program: kept for the answer, and said line by line. It listens before the program starts, for
+    one that takes every process it can get would leave none for a thread."""
 
     def __init__(self, inside: Inside, name: str, aloud: bool) -> None:
         self._inside = inside
@@ -109,15 +107,20 @@ class Listener:
         self._aloud = aloud
         self._kept = bytearray()
         self._line = bytearray()
+        self._ear, self.mouth = os.pipe()
+        self._listening = Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
-    def listen(self, stream: IO[bytes]) -> None:
-        with stream:
-            while chunk := os.read(stream.fileno(), _CHUNK):
-                self._hear(chunk)
+    def _listen(self) -> None:
+        while chunk := os.read(self._ear, _CHUNK):
+            self._hear(chunk)
+        os.close(self._ear)
         if self._line:
             self._say()
 
     def text(self) -> str:
+        """All of it, when it has ended."""
+        self._listening.join()
         return self._kept.decode(errors="replace")
 
     def _hear(self, chunk: bytes) -> None:
@@ -135,20 +138,22 @@ class Listener:
         self._inside.log(text + cut, self._name)
 
 
-def _started(argv: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    pipe = subprocess.PIPE
+def _started(
+    argv: Sequence[str], cwd: Path, environment: Mapping[str, str], ears: tuple[Listener, Listener]
+) -> "subprocess.Popen[bytes]":
+    out, err = (ear.mouth for ear in ears)
     return subprocess.Popen(
-        list(argv), cwd=cwd, env=dict(environment), stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        list(argv), cwd=cwd, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=err, start_new_session=True
     )
 
 
-def _feed(stream: IO[bytes], text: str) -> None:
+def _feed(program: "subprocess.Popen[bytes]", text: str) -> None:
     """Give a program its input; one that does not want it is not in the wrong."""
-    try:
-        with stream:
-            stream.write(text.encode())
-    except BrokenPipeError:
-        return
+    assert program.stdin
+    left = memoryview(text.encode())
+    with contextlib.suppress(BrokenPipeError), program.stdin:
+        while left:
+            left = left[os.write(program.stdin.fileno(), left) :]
 
 
 def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:

@@ -9,6 +9,7 @@ memory that vanish with them. All share the machine's network: repositories and 
 """
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ def modes(chosen: Programs) -> Sequence[Mode]:
     """What can be tried here, the strictest first."""
     if chosen.bubblewrap is None:
         return ("plain",)
-    return ("user", "namespaces", "plain") if os.getuid() == 0 and _open_to_all(chosen) else ("namespaces", "plain")
+    return ("user", "namespaces", "plain") if os.getuid() == 0 and open_to_all(chosen) else ("namespaces", "plain")
 
 
 def command(mode: Mode, chosen: Programs, size: int, passwd: int) -> list[str]:
@@ -68,7 +69,14 @@ def command(mode: Mode, chosen: Programs, size: int, passwd: int) -> list[str]:
     if mode == "plain":
         return _child(chosen, _PACKAGE)
     bubblewrap = [str(chosen.bubblewrap), *_apart(mode), *_seen(chosen, size, passwd)]
-    return [*bubblewrap, "--remount-ro", "/", "--", *_child(chosen, _INSIDE)]
+    return [*bubblewrap, "--remount-ro", "/proc", "--remount-ro", "/", "--", *_child(chosen, _INSIDE)]
+
+
+def counts_apart(mode: Mode) -> bool:
+    """Whether the kernel counts the processes of such a sandbox by themselves, so that they can be limited: those of a
+    user of its own, or, from Linux 5.14 on, of a user namespace (but never root's)."""
+    release = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+    return mode == "user" or (mode == "namespaces" and os.getuid() != 0 and release >= (5, 14))
 
 
 def users(uid: int) -> bytes:
@@ -81,8 +89,10 @@ def _child(chosen: Programs, package: Path) -> list[str]:
 
 
 def _apart(mode: Mode) -> list[str]:
-    """Namespaces, and the end of everything when the launcher ends. Root inside `user` only gives itself up; the
-    hidden trap is root, for which bubblewrap keeps every capability unless told otherwise."""
+    """Namespaces, and the end of everything when the launcher ends. Root inside `user` only gives itself up.
+
+    Two traps, both of root: bubblewrap keeps every capability unless told otherwise, and in a user namespace the
+    machine's root still owns /proc/sys, capabilities or not. So those are dropped, and /proc is read-only."""
     spaces = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox"]
     bound = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if mode == "user":
@@ -142,7 +152,7 @@ def _kept_in(program: Path) -> Path:
     return next((folder for folder in reversed(program.parents) if folder.name == "node_modules"), program.parent)
 
 
-def _open_to_all(chosen: Programs) -> bool:
+def open_to_all(chosen: Programs) -> bool:
     """Whether a user who owns nothing can read what a sandbox needs."""
     needed = [chosen.python, chosen.prefix, _PACKAGE, Path(__file__)]
     if chosen.toolchain and (chosen.toolchain / "bin").is_dir():

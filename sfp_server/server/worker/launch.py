@@ -76,7 +76,7 @@ class LauncherClient:
 
     async def greet(self) -> Mapping[str, Any]:
         """{version, sandboxes, most}. A `SfpError` where the launcher is of another version."""
-        told = await self._ask({"op": "ping", "version": self._version})
+        told = await self._ask({"op": "ping"})
         if told["version"] != self._version:
             raise SfpError(
                 f"the launcher is {told['version']}, this dispatcher {self._version}", "Start both from one release."

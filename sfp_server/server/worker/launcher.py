@@ -4,6 +4,7 @@ launch a known type of task, kill a sandbox of its own, list them."""
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable, Collection, Mapping
@@ -11,13 +12,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sfp_server import __version__
 from sfp_server.errors import SfpError
-from sfp_server.server.worker import wire
-from sfp_server.server.worker.sandbox import Key, Limits, Order, Sandbox, Sandboxes
+from sfp_server.server import logs, settings
+from sfp_server.server.worker import isolation, wire
+from sfp_server.server.worker.sandbox import Key, Limits, Order, ProcessSandboxes, Sandbox, Sandboxes
+from sfp_server.server.worker.types import TYPES
 
 Say = Callable[..., None]
 Asked = Mapping[str, Any]  # a request, checked
 _FAREWELL: Final = 2.0  # seconds
+_MARGIN: Final = 4  # sandboxes beyond the slots: one that ends while its successor starts
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,37 @@ class Rules:
     version: str
     types: Collection[str]
     most: int
+
+
+def main(arguments: list[str]) -> int:
+    """The program: serve until SIGTERM or SIGINT."""
+    read = settings.load(os.environ, "launcher")
+    logs.configure(read.log_level)
+    if read.version != __version__:
+        raise SfpError(
+            f"this launcher is {__version__}, its settings are of {read.version}", "Start the instance again."
+        )
+    if read.sandbox != "process":
+        raise SfpError(f"sandboxes of the kind {read.sandbox} cannot be had yet", "Set SFP_SANDBOX to process.")
+    log = logging.getLogger("sfp.launcher")
+    programs = isolation.programs(read.toolchain)
+    sandboxes = ProcessSandboxes(read.tenant or "instance", read.sandbox_dir, programs, log.warning)
+    rules = Rules(__version__, TYPES, sum(read.workers.values()) + _MARGIN)
+    asyncio.run(serve(Launcher(sandboxes, rules, saying(log)), read.launcher_socket))
+    return 0
+
+
+async def serve(launcher: "Launcher", socket: Path) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await launcher.serve(socket, stop)
+
+
+def saying(log: logging.Logger) -> Say:
+    """A log as a function of an event's name and fields."""
+    return lambda event, **fields: log.info(event, extra={"fields": fields})
 
 
 class Launcher:
@@ -100,7 +136,8 @@ class Launcher:
                 sandbox = await self._sandboxes.launch(_order(asked))
             except (SfpError, OSError) as error:
                 return await peer.say(_refused(f"no sandbox could be started: {error}"))
-            await peer.say(await self._run(sandbox, peer))
+            last = await self._run(sandbox, peer)
+        await peer.say(last)  # its place is free when this is heard
 
     def _refusal(self, asked: Asked) -> str:
         rules = self._rules
@@ -124,17 +161,10 @@ class Launcher:
             ended = await sandbox.ended()
         finally:
             leaving.cancel()
+            sandbox.close()
             del self._running[sandbox.order.key]
         self._say("sandbox ended", task=task, lease=lease, **asdict(ended))
         return wire.encoded("x", json.dumps(asdict(ended)).encode())
-
-
-async def serve(launcher: Launcher, socket: Path) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await launcher.serve(socket, stop)
 
 
 def _order(asked: Mapping[str, Any]) -> Order:

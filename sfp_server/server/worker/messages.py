@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _LONGEST_LINE: Final = 9 << 20  # a result of 8 MiB, and what goes around it
-_LONGEST_NAME: Final = 512
+_LONGEST_NAME: Final = 800  # bytes: it becomes a part of a key of 1024
+_LONGEST_SEGMENT: Final = 200  # bytes
 _CONTENT_TYPE: Final = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}")
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")  # what PostgreSQL's jsonb refuses
 
@@ -168,7 +169,8 @@ def _file(found: dict[str, Any]) -> FileBegan:
 def _is_name(name: str) -> bool:
     """A relative path without tricks, for it becomes part of a key of the store."""
     parts = name.split("/")
-    return len(name) <= _LONGEST_NAME and name.isprintable() and not {"", ".", ".."}.intersection(parts)
+    short = len(name.encode()) <= _LONGEST_NAME and all(len(part.encode()) <= _LONGEST_SEGMENT for part in parts)
+    return short and name.isprintable() and "\\" not in name and not {"", ".", ".."}.intersection(parts)
 
 
 def _failure(found: dict[str, Any]) -> Failure:

@@ -53,9 +53,22 @@ def memory(pids: Iterable[int]) -> int:
     return sum(_held(pid) for pid in pids)
 
 
+def threads(pids: Iterable[int]) -> int:
+    """How many threads these processes have together: what the kernel counts where it limits processes."""
+    return sum(_threads(pid) for pid in pids)
+
+
 def filled(pid: int, folders: Iterable[str]) -> int:
     """Bytes in the file systems that a process sees at these folders: those of a tmpfs are memory too."""
     return sum(_filled(_PROC / str(pid) / "root" / folder.lstrip("/")) for folder in folders)
+
+
+def give_up_first(pid: int) -> None:
+    """Where the machine runs out of memory, this process and all that it starts go before others."""
+    try:
+        (_PROC / str(pid) / "oom_score_adj").write_text("800")
+    except OSError:
+        return
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:
@@ -98,9 +111,19 @@ def _parents() -> Iterator[tuple[int, int]]:
     for name in os.listdir(_PROC) if _PROC.is_dir() else ():
         if not name.isdigit():
             continue
-        fields = _read(int(name), "stat").rpartition(b")")[2].split()
+        fields = _stat(int(name))
         if fields and fields[0] not in (b"Z", b"X"):
             yield int(name), int(fields[1])
+
+
+def _stat(pid: int) -> list[bytes]:
+    """What follows the name of the program: state, parent, …"""
+    return _read(pid, "stat").rpartition(b")")[2].split()
+
+
+def _threads(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[17]) if fields else 0
 
 
 def _carries(pid: int, mark: bytes) -> bool:

@@ -33,6 +33,10 @@ class Running(asyncio.subprocess.SubprocessStreamProtocol):
         if not self.exited.done():
             self.exited.set_result(self._transport_.get_returncode() or 0)
 
+    def close(self) -> None:
+        """Let go of its streams, read or not."""
+        self._transport_.close()
+
     async def feed(self, document: bytes) -> None:
         """Give it its input; one that ended before it read shows in how it ended."""
         with contextlib.suppress(ConnectionError):

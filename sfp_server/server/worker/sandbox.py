@@ -24,13 +24,14 @@ Key = tuple[str, int]  # task and lease
 
 MARK: Final = "SFP_SANDBOX"
 _WATCH: Final = 0.25  # seconds between two looks at what the sandboxes use
+_HEADROOM: Final = 64  # threads by which a sandbox may be above its limit until it is seen and killed
 _FIRST_UID: Final = 1_900_000_000  # far from what any system hands out
 _UIDS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one sandbox may use: bytes of memory (its files are in memory too), processes, seconds."""
+    """What one sandbox may use: bytes of memory (its files are in memory too), processes and threads, seconds."""
 
     memory: int
     pids: int
@@ -76,6 +77,10 @@ class Sandbox(Protocol):
         """Return when it has ended and nothing of it is left: no process, no file."""
         ...
 
+    def close(self) -> None:
+        """Let go of one that has ended, and of what it said that nobody read."""
+        ...
+
 
 class Sandboxes(Protocol):
     """Where sandboxes run."""
@@ -115,10 +120,14 @@ class ProcessSandbox:
     async def ended(self) -> Exit:
         return await asyncio.shield(self.over)
 
+    def close(self) -> None:
+        self._feeding.cancel()
+        self._running.close()
+
     def exceeded(self, family: Mapping[int, list[int]]) -> Reason | None:
         """Which limit it is above, by what runs and what is in memory now."""
         pids = [self._running.pid, *process.descendants(self._running.pid, family)]
-        if len(pids) > self.order.limits.pids:
+        if process.threads(pids) > self.order.limits.pids:
             return "pids"
         inside = pids[2:3] if self._mode != "plain" else []  # the child; before it there is no inside to look at
         filled = sum(process.filled(pid, isolation.IN_MEMORY) for pid in inside)
@@ -169,6 +178,8 @@ class ProcessSandboxes:
         self._say = say
         self._mode: Mode = "plain"
         self._uids = itertools.count()
+        self._gate = asyncio.Lock()  # one start at a time: a start is seen by all who come after it
+        self._closed = False
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[str]:
@@ -181,15 +192,22 @@ class ProcessSandboxes:
                 yield self._mode
             finally:
                 watching.cancel()
-                await asyncio.gather(*(sandbox.kill(0) for sandbox in [*self.running.values()]))
+                await self._close()
 
     async def launch(self, order: Order) -> ProcessSandbox:
-        if order.key in self.running:
-            raise SfpError(f"task {order.task} has a sandbox for lease {order.lease} already")
-        sandbox = await self._start(order, self._mode)
-        self.running[order.key] = sandbox
-        sandbox.over.add_done_callback(lambda _: self.running.pop(order.key))
+        async with self._gate:
+            if self._closed or order.key in self.running:
+                why = "the launcher is stopping" if self._closed else f"lease {order.lease} has a sandbox already"
+                raise SfpError(f"task {order.task}: {why}")
+            sandbox = await self._start(order, self._mode_now())
+            self.running[order.key] = sandbox
+            sandbox.over.add_done_callback(lambda _: self.running.pop(order.key))
         return sandbox
+
+    async def _close(self) -> None:
+        async with self._gate:
+            self._closed = True
+        await asyncio.gather(*(sandbox.kill(0) for sandbox in [*self.running.values()]))
 
     async def _watch(self) -> None:
         """Kill what is above its limits. One look at /proc serves all sandboxes."""
@@ -217,6 +235,11 @@ class ProcessSandboxes:
         )
         return plain
 
+    def _mode_now(self) -> Mode:
+        """The toolchain may have come since, with modes that keep a user of its own out."""
+        closed = self._mode == "user" and not isolation.open_to_all(self._programs)
+        return "namespaces" if closed else self._mode
+
     async def _works(self, mode: Mode) -> bool:
         order = Order("probe", 0, json.dumps({"type": "ping"}).encode(), Limits(1 << 30, 100, 15))
         try:
@@ -224,7 +247,9 @@ class ProcessSandboxes:
         except OSError:
             return False
         said, _ = await asyncio.gather(sandbox.stdout.read(), sandbox.stderr.read())
-        return (await sandbox.ended()).code == 0 and b'"pong":true' in said
+        works = (await sandbox.ended()).code == 0 and b'"pong":true' in said
+        sandbox.close()
+        return works
 
     async def _start(self, order: Order, mode: Mode) -> ProcessSandbox:
         mark = f"{self.mark}/{order.task}/{order.lease}"
@@ -237,14 +262,16 @@ class ProcessSandboxes:
             running = await start(argv, environment, passwd)
         finally:
             os.close(passwd)
+        process.give_up_first(running.pid)
         return ProcessSandbox(order, folder, mark, mode, running)
 
     def _lent(self, mode: Mode, uid: int, folder: Path, limits: Limits) -> Mapping[str, str]:
-        """What differs by isolation. A limit of processes is one of the user's: only a user of its own can have one."""
+        """What differs by isolation."""
         if mode == "plain":
             return _places(folder)
-        own = {"SFP_UID": str(uid), "SFP_PIDS": str(limits.pids)} if mode == "user" else {}
-        return {"HOME": isolation.HOME, "SFP_WORK": isolation.WORK, "TMPDIR": "/tmp", **own}  # noqa: S108
+        own = {"SFP_UID": str(uid)} if mode == "user" else {}
+        limit = {"SFP_PIDS": str(limits.pids + _HEADROOM)} if isolation.counts_apart(mode) else {}
+        return {"HOME": isolation.HOME, "SFP_WORK": isolation.WORK, "TMPDIR": "/tmp", **own, **limit}  # noqa: S108
 
 
 def remove(folder: Path) -> None:

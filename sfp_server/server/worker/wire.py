@@ -24,7 +24,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
     "launch": {"version": str, "task": str, "lease": int, "type": str, "limits": dict, "document": dict},
     "kill": {"task": str, "lease": int, "grace": (int, float)},
     "list": {},
-    "ping": {"version": str},
+    "ping": {},
 }
 _LIMITS: Final[Mapping[str, type | tuple[type, ...]]] = {"memory": int, "pids": int, "timeout": (int, float)}
 

@@ -1,4 +1,4 @@
-"""PgQueuer on the same PostgreSQL: `python pgqueuer_queue.py DSN LATENCY_JOBS DRAIN_JOBS` prints one JSON line."""
+"""PgQueuer on the same PostgreSQL: `python pgqueuer_queue.py DSN LATENCY_JOBS DRAIN_JOBS` prints a JSON line."""
 
 import asyncio
 import json

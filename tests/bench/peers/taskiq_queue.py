@@ -1,4 +1,4 @@
-"""taskiq-redis (streams) on the same Redis: `python taskiq_queue.py URL LATENCY_JOBS DRAIN_JOBS` prints one JSON line."""
+"""taskiq-redis (streams) on the same Redis: `python taskiq_queue.py URL LATENCY_JOBS DRAIN_JOBS` prints a JSON line."""
 
 import asyncio
 import json

@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError
 from sfp_server.errors import SfpError
 from sfp_server.server.objects import FolderLinks, Objects, open_objects
 from sfp_server.server.services import Services
+from tests.fakes import s3
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +79,20 @@ async def test_no_key_leads_out_of_the_folder(tmp_path: Path, segments: list[str
         await objects.put(key, b"x")
         assert await _read(objects, key) == b"x"
     assert list((tmp_path / "out").iterdir()) == [folder]
+
+
+async def test_a_bucket_keeps_what_is_put_and_gives_it_only_as_a_download() -> None:
+    with s3.serving() as bucket:
+        objects = open_objects(f"s3://bucket?endpoint={bucket.url}", "", "key", "access", "secret")
+        await objects.put("tasks/1/a.html", b"whole")
+        await objects.put("tasks/1/b.html", _chunks(b"p" * 6_000_000, b"arts"))
+        assert await _read(objects, "tasks/1/a.html") == b"whole"
+        assert await objects.size("tasks/1/b.html") == 6_000_004
+        assert {fields["content-disposition"] for fields in bucket.fields.values()} == {"attachment"}
+        assert await objects.get("tasks/1/none") is None
+        await objects.check()
+        await objects.delete_prefix("tasks/1")
+        assert bucket.objects == {}
 
 
 async def test_a_bucket_signs_for_the_public_address() -> None:

@@ -62,6 +62,17 @@ async def test_a_long_silence_does_not_end_the_line(redis: RedisServer) -> None:
             assert await _heard(ear, 0.5) == ["batch"]
 
 
+async def test_a_line_that_is_closed_while_it_opens_closes_at_once(redis: RedisServer) -> None:
+    """The client keeps some cancellations to itself; a server that stops must not wait for ever because of it."""
+    client = Redis.from_url(redis.url, password=REDIS_PASSWORD)
+    async with asyncio.timeout(20):
+        for turns in range(12):
+            async with Doorbell(client).listening():
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+    await client.aclose()
+
+
 async def test_ringing_without_redis_neither_fails_nor_waits(own_redis: RedisServer) -> None:
     async with _bell(own_redis) as bell:
         own_redis.kill()

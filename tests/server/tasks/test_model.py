@@ -139,7 +139,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(id=ids)
     def cancel(self, id: str) -> None:
-        refused = self.model.tasks[id].status in ("completed", "failed")
+        refused = self.model.tasks[id].status in ("completed", "failed", "cancelled")
         try:
             self.run(self.queue.tasks.cancel(OWNER, id))
             assert not refused

@@ -64,6 +64,18 @@ class Stand:
     async def shell(self, script: str, limits: Limits = ROOMY, **more: Any) -> Heard:
         return await self.run("command", {"argv": ["sh", "-c", script], **more}, limits)
 
+    async def busy(self) -> None:
+        """Return when the launcher has a sandbox."""
+        async with asyncio.timeout(15):
+            while not await self.client.list():
+                await asyncio.sleep(0.01)
+
+    async def idle(self) -> None:
+        """Return when the launcher has taken leave of every sandbox."""
+        async with asyncio.timeout(15):
+            while await self.client.list():
+                await asyncio.sleep(0.01)
+
     def alive(self) -> list[int]:
         """Every process of this launcher's sandboxes."""
         return process.marked(MARK, self.mark)

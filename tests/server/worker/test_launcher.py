@@ -13,7 +13,7 @@ from sfp_server import __version__
 from sfp_server.errors import SfpError
 from sfp_server.server.worker import process, wire
 from sfp_server.server.worker.launch import LauncherClient, LauncherGone
-from tests.server.worker.stand import ROOMY, Stand, soon, standing
+from tests.server.worker.stand import ROOMY, Stand, standing
 
 pytestmark = pytest.mark.anyio
 
@@ -31,10 +31,10 @@ LAUNCH = {
 async def test_it_says_who_it_is_and_what_runs(stand: Stand) -> None:
     assert await stand.client.greet() == {"version": __version__, "sandboxes": 0, "most": 8}
     async with stand.client.launch("t", 7, {"type": "command", "data": {"argv": ["sleep", "60"]}}, ROOMY):
-        await soon(stand.alive)
+        await stand.busy()
         assert await stand.client.list() == [{"task": "t", "lease": 7}]
-    await soon(lambda: not stand.alive())
-    assert await stand.client.list() == []
+    await stand.idle()
+    assert stand.alive() == []
     assert await stand.client.kill("t", 7, 0) is False
 
 
@@ -89,16 +89,16 @@ async def test_a_document_of_four_mebibytes_is_taken(strict: Stand) -> None:
 async def test_no_more_sandboxes_than_it_may(tmp_path: Path) -> None:
     async with standing(tmp_path, most=1) as stand:
         async with stand.client.launch("a", 1, {"type": "command", "data": {"argv": ["sleep", "60"]}}, ROOMY):
-            await soon(stand.alive)
+            await stand.busy()
             refused = await stand.run("ping", {}, task="b")
             assert (refused.end.reason, refused.end.message) == ("refused", "all sandboxes are taken")
-        await soon(lambda: not stand.alive())
+        await stand.idle()
         assert (await stand.run("ping", {}, task="b")).end.code == 0
 
 
 async def test_one_sandbox_a_lease(stand: Stand) -> None:
     async with stand.client.launch("t", 1, {"type": "command", "data": {"argv": ["sleep", "60"]}}, ROOMY):
-        await soon(stand.alive)
+        await stand.busy()
         again = await stand.run("ping", {})
         assert again.end.reason == "refused"
         assert "already" in again.end.message
@@ -140,7 +140,7 @@ async def test_stopping_ends_what_runs_and_says_so(tmp_path: Path) -> None:
     async with standing(tmp_path) as stand:
         launching = stand.client.launch("t", 1, {"type": "command", "data": {"argv": ["sleep", "60"]}}, ROOMY)
         launched = await launching.__aenter__()
-        await soon(stand.alive)
+        await stand.busy()
     last = [frame async for frame in launched.frames()][-1]
     await launching.__aexit__(None, None, None)
     assert json.loads(last.payload)["reason"] == "killed"

@@ -24,7 +24,7 @@ _ENVIRONMENT: Final = {
     "TERM": "dumb",
     "CI": "true",
 }
-_NO_CLI: Final = "Let the server bring it: toolchain auto in server.yml, then sfp-server stop and start."
+_NO_CLI: Final = "Let the server bring it: toolchain auto in server.yml, then sfp server stop and start."
 _NETWORK: Final = ("econnreset", "etimedout", "econnrefused", "enotfound", "eai_again", "socket hang up", "enetunreach")
 
 
