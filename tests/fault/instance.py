@@ -59,12 +59,6 @@ class Trial:
             os.kill(pid, signal.SIGKILL)
 
     def processes(self, service: str) -> list[int]:
-<<<<<<< HEAD
-        """The processes of a service's own program, by the marker that the supervisor gives each."""
-        return [
-            pid for pid, environment in _environments() if f"SFP_SERVICE={TENANT}/{service}".encode() in environment
-        ]
-=======
         """The processes of a service, by the mark that the supervisor gives each. Redis writes its title over it."""
         if service == "redis":
             title = f"unixsocket:{self.run}/redis.sock".encode()
@@ -76,7 +70,6 @@ class Trial:
         """The daemon, without its guard."""
         words = {b"sfp_server.engine.supervisor", b"daemon", str(self.run).encode()}
         return [pid for pid, words_of in _of_each("cmdline") if words <= set(words_of)]
->>>>>>> int
 
     def sandboxes(self) -> list[int]:
         mark = f"SFP_SANDBOX={TENANT}".encode()
