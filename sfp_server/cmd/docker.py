@@ -1,6 +1,7 @@
 """Docker's commands, and how their answers read."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,4 +73,4 @@ def parse_size(text: str) -> int:
     number = text.rstrip("KMGTkiB")
     unit = text[len(number) :].removesuffix("B")
     base = 1024 if unit.endswith("i") else 1000
-    return round(float(number) * base ** " KMGT".index(unit[:1].upper() or " "))
+    return round(float(number) * math.pow(base, " KMGT".index(unit[:1].upper() or " ")))

@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from sfp_server.cmd import compose, docker, linux
@@ -50,7 +49,7 @@ class ComposeEngine:
     def fetch(self, bundle: str) -> Iterator[str]:
         """Bring to the host what the bundle names, and say how it goes on; an error where it is not what it should
         be."""
-        return integrity.bring(self._host, self._bundle(bundle).images)
+        return integrity.bring(self._host, self._observed, self._bundle(bundle).images)
 
     def verify(self, bundle: str) -> Sequence[str]:
         """What runs and is not what the bundle pins: one line each, none is good."""
@@ -111,10 +110,11 @@ class ComposeEngine:
         for kind in kinds:
             if names := self._ours(kind, project):
                 self._do(docker.remove(kind, names), f"remove {kind}s")
-        if left := [f"{kind} {name}" for kind in kinds for name in self._ours(kind, project)]:
-            raise RemoteError(f"not all of {project.name} could be removed: {', '.join(left)}", "Try again.")
         for image in images:
             self._host.run(docker.remove("image", [image]))  # another instance may use it; then it stays
+        left = [f"{kind} {name}" for kind in kinds for name in self._ours(kind, project)]
+        if left and not self._dry:
+            raise RemoteError(f"not all of {project.name} could be removed: {', '.join(left)}", "Try again.")
 
     def _start(
         self, found: Bundle, parts: Sequence[Part], begun: dict[str, int], timeout: float, grace: float, orphans: bool
@@ -161,12 +161,18 @@ class ComposeEngine:
         lines = [f"{part.name} {what}", *(f"    {line}" for line in detail)]
         return SfpError("\n".join([*lines, *(f"    {part.name} | {line}" for line in said)]), _MORE)
 
+    @property
+    def _dry(self) -> bool:
+        return self._host is not self._observed
+
     def _bundle(self, folder: str) -> Bundle:
         if folder not in self._read:
             self._read[folder] = self._parsed(folder)
         return self._read[folder]
 
     def _parsed(self, folder: str) -> Bundle:
+        if self._dry and self._observed.get(f"{folder}/{FILE}") is None:
+            return bundles.unwritten(folder)
         text = self._text(folder)
         project = bundles.project_of(folder, text)
         result = self._observed.run(compose.config(project))
@@ -203,15 +209,15 @@ class ComposeEngine:
 
     def _stop_all(self, project: Project, timeout: float) -> None:
         """What still runs of the project: of services that the file no longer has, and of `run`."""
-        running = self._host.run(docker.containers(f"{containers.PROJECT}={project.name}", running=True)).stdout.split()
-        if running:
+        asked = docker.containers(f"{containers.PROJECT}={project.name}", running=True)
+        if running := self._observed.run(asked).stdout.split():
             self._do(docker.stop(running, math.ceil(timeout)), "stop")
 
     def _ours(self, kind: str, project: Project) -> list[str]:
         """What Compose made for the project, and what its services made themselves: sandboxes and their network."""
         labels = [f"{label}={project.name}" for label in (containers.PROJECT, containers.OWN)]
         asked = [docker.containers(label) if kind == "container" else docker.listed(kind, label) for label in labels]
-        return [name for command in asked for name in must(self._host, command).stdout.split()]
+        return [name for command in asked for name in must(self._observed, command).stdout.split()]
 
     def _images(self, folder: str) -> list[str]:
         """Those that the bundle pins; none where it cannot be read, for removing goes on without them."""
@@ -232,6 +238,8 @@ class ComposeEngine:
 def _wanted(found: Bundle, services: Sequence[str], there: Sequence[Container]) -> list[Part]:
     """The services to start; of two slots the one that serves, unless a slot is named itself."""
     chosen = found.chosen(services)
+    if not found.written:
+        return chosen
     serving = [part for parts in found.by_name().values() for part in containers.serving(parts, there)]
     return [part for part in chosen if part in serving or part.key in services]
 

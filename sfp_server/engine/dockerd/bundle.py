@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import PurePosixPath
 from typing import Any
 
 from sfp_server.cmd.compose import FILE, Project
@@ -32,10 +33,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Bundle:
-    """All services of one file, in its order."""
+    """All services of one file, in its order. One that is not `written` yet (a dry run) has every service that it is
+    asked for."""
 
     project: Project
     parts: tuple[Part, ...]
+    written: bool = True
 
     @property
     def services(self) -> tuple[Part, ...]:
@@ -57,11 +60,14 @@ class Bundle:
         for name in wanted:
             if self.named(name)[0].job:
                 raise SfpError(f"{name} is a job: it is run, not started.")
-        return [part for part in self.services if not wanted or {part.key, part.name} & set(wanted)]
+        known = self.services if self.written else tuple(map(_bare, wanted))
+        return [part for part in known if not wanted or {part.key, part.name} & set(wanted)]
 
     def named(self, name: str) -> list[Part]:
         """The services or the job of this name."""
         found = [part for part in self.parts if name in (part.key, part.name)]
+        if not self.written:
+            return [_bare(name)]
         if not found:
             there = ", ".join(dict.fromkeys(part.name for part in self.parts))
             raise SfpError(f"there is no service {name} in {self.project.folder}.", f"There are: {there}")
@@ -90,12 +96,21 @@ def project_of(folder: str, text: str) -> Project:
     return Project(found[1], folder)
 
 
+def unwritten(folder: str) -> Bundle:
+    """What is known of a bundle by where it will lie: `<tenant>/releases/<name>`."""
+    return Bundle(Project(f"sfp-{PurePosixPath(folder).parents[1].name}", folder), (), written=False)
+
+
 def parse(project: Project, text: str, config: str) -> Bundle:
     """The bundle: `text` is its file, `config` what Compose made of it, which has no order of its own."""
     services: Mapping[str, Any] = json.loads(config).get("services") or {}
     order = {key: number for number, key in enumerate(_keys(text))}
     keys = sorted(services, key=lambda key: (order.get(key, len(order)), key))
     return Bundle(project, tuple(_part(key, services[key], services) for key in keys))
+
+
+def _bare(name: str) -> Part:
+    return Part(name, name, "", "", False, frozenset(), (), 0, False)
 
 
 def _part(key: str, service: Mapping[str, Any], services: Mapping[str, Any]) -> Part:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sfp_server.cmd import docker
 from sfp_server.engine import reference
@@ -30,15 +31,16 @@ class Held:
     pinned: frozenset[tuple[str, str]]
 
 
-def bring(host: Host, images: Sequence[str]) -> Iterator[str]:
+def bring(host: Host, observed: Host, images: Sequence[str]) -> Iterator[str]:
     """Pull what is not there, and require of each that it is what its digest says and fits the host. Says how it goes
-    on, a line at a time."""
-    architecture = _architecture(host)
+    on, a line at a time. In a dry run `host` is another than the `observed` one, and nothing comes."""
+    architecture = _architecture(observed)
     for image in images:
-        if held(host, [image]).get(image) is None:
+        if held(observed, [image]).get(image) is None:
             yield from _pulled(host, image)
-        _require(image, held(host, [image]).get(image), architecture)
-        yield f"{image} is here"
+        if host is observed:
+            _require(image, held(observed, [image]).get(image), architecture)
+            yield f"{image} is here"
 
 
 def held(host: Host, images: Sequence[str]) -> Mapping[str, Held]:
@@ -91,7 +93,7 @@ def _require(image: str, found: Held | None, architecture: str) -> None:
         raise SfpError(f"{image} is not pinned by a digest.", "Render the release again: sfp server start")
     if found is None:
         raise SfpError(f"{image} was pulled, but Docker knows it by another digest.", "Pull it again.")
-    if architecture and found.architecture != architecture:
+    if found.architecture != architecture:
         raise SfpError(
             f"{image} is made for {found.architecture}; this machine is {architecture}.",
             "Use a release that fits, or a machine that does.",
@@ -99,15 +101,13 @@ def _require(image: str, found: Held | None, architecture: str) -> None:
 
 
 def _architecture(host: Host) -> str:
-    """What the engine runs, in Docker's words: amd64, arm64; empty in a dry run."""
-    text = must(host, docker.version()).stdout
-    return str(json.loads(text)["Server"]["Arch"]) if text else ""
+    """What the engine runs, in Docker's words: amd64, arm64."""
+    return str(json.loads(must(host, docker.version()).stdout)["Server"]["Arch"])
 
 
-def _held(row: Mapping[str, object]) -> Held:
-    names = row.get("RepoDigests") or ()
-    pinned = (reference.parse(str(name)) for name in names if isinstance(names, list))
-    return Held(str(row["Id"]), str(row["Architecture"]), frozenset((name.name, name.digest) for name in pinned))
+def _held(row: Mapping[str, Any]) -> Held:
+    pinned = (reference.parse(name) for name in row.get("RepoDigests") or ())
+    return Held(row["Id"], row["Architecture"], frozenset((name.name, name.digest) for name in pinned))
 
 
 def _first(there: Sequence[Held], wanted: Reference) -> Held | None:
