@@ -33,6 +33,11 @@ def config(project: Project) -> Cmd:
     return project.command(*_ALL, "config", "--format", "json")
 
 
+def take_away(project: Project, services: Sequence[str]) -> Cmd:
+    """Stop services, each in its own time, and remove their containers. What depends on them is not touched."""
+    return project.command(*_ALL, "rm", "--stop", "--force", *services)
+
+
 def up(project: Project, services: Sequence[str], wait: int, orphans: bool = False) -> Cmd:
     """Start services and what they depend on, and wait `wait` seconds for them; with `orphans`, remove containers of
     services that the file no longer has. Nothing is built or pulled."""

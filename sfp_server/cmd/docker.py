@@ -52,7 +52,7 @@ def execute(container: str, argv: Sequence[str]) -> Cmd:
 
 def stop(ids: Sequence[str], timeout: int) -> Cmd:
     """Ask containers to end, and after `timeout` seconds make them."""
-    return cmd("docker", "stop", "--time", timeout, *ids)
+    return cmd("docker", "stop", "-t", timeout, *ids)
 
 
 def remove(kind: str, names: Sequence[str]) -> Cmd:

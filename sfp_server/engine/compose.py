@@ -6,11 +6,11 @@ networks twice. A command that was cut off is done again: Compose goes on from w
 
 import math
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
 
+from sfp_server.clock import Clock, SystemClock
 from sfp_server.cmd import compose, docker, linux
 from sfp_server.cmd.base import Cmd
 from sfp_server.cmd.compose import FILE, Project
@@ -25,6 +25,9 @@ from sfp_server.host.base import Host, Result, must
 
 _TURN = 10  # seconds after which a start that waits is looked at: Compose waits on for one that dies again and again
 _TRIES = 3  # deaths in a row after which `up` gives its answer; Docker itself goes on trying
+_PAUSE = 0.2  # seconds before the next look, where Compose gave up at once
+_ENDED = 124  # the code of `timeout`
+_MAY_PASS = re.compile(r"is unhealthy|exited \(\d+\)|not healthy after|timeout waiting|deadline exceeded")
 _LINES = 10  # of a log, in an error
 _MORE = "More of what it said: sfp server logs"
 
@@ -35,10 +38,10 @@ class ComposeEngine:
 
     name = "compose"
 
-    def __init__(self, host: Host, observed: Host | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, host: Host, observed: Host | None = None, clock: Clock | None = None) -> None:
         self._host = host
         self._observed = observed or host
-        self._clock = clock
+        self._clock = clock or SystemClock()
         self._read: dict[str, Bundle] = {}
 
     def problems(self, bundle: str) -> Sequence[str]:
@@ -61,6 +64,7 @@ class ComposeEngine:
         found = self._bundle(bundle)
         before = self._containers(found.project)
         parts = _wanted(found, services, before)
+        self._make_way(found, parts, before)
         self._start(found, parts, _begun(before), timeout, _grace(found, before), orphans=not services)
 
     def down(self, bundle: str, services: Sequence[str] = (), timeout: float = 30) -> None:
@@ -116,22 +120,41 @@ class ComposeEngine:
         if left and not self._dry:
             raise RemoteError(f"not all of {project.name} could be removed: {', '.join(left)}", "Try again.")
 
+    def _make_way(self, found: Bundle, parts: Sequence[Part], there: Sequence[Container]) -> None:
+        """Take away what another bundle made and this one wants otherwise. `up` alone would make anew what depends on
+        it, too (measured with Compose 2.26), and a worker's tasks would end with it."""
+        own = f"{found.project.folder}/{FILE}"
+        made = {container.key: container.file for container in there}
+        files = {file for part in parts if (file := made.get(part.key, own)) != own}
+        before = {file: self._definitions(file) for file in files}
+        wanted = [part for part in found.in_order(parts) if made.get(part.key) in files]
+        changed = [part.key for part in wanted if before[made[part.key]].get(part.key) != part.definition]
+        if changed:
+            self._do(self._alone(found.project.folder, compose.take_away(found.project, changed)), "replace")
+
+    def _definitions(self, file: str) -> dict[str, str]:
+        """Of the services of another bundle; nothing where it is not there any more."""
+        with suppress(SfpError):
+            return {part.key: part.definition for part in self._bundle(str(PurePosixPath(file).parent)).parts}
+        return {}
+
     def _start(
         self, found: Bundle, parts: Sequence[Part], begun: dict[str, int], timeout: float, grace: float, orphans: bool
     ) -> None:
         """Compose's `up`, until it is done, or is seen to have no hope, or the time is over."""
-        end = self._clock() + timeout + grace
+        end = self._clock.monotonic() + timeout + grace
         turn = _TURN + grace
         while True:
-            wait = max(1, math.ceil(min(turn, end - self._clock())))
+            wait = max(1, math.ceil(min(turn, end - self._clock.monotonic())))
             command = compose.up(found.project, [part.key for part in parts], wait, orphans)
             result = self._host.run(linux.limited(wait + 5, self._alone(found.project.folder, command)))
             if result.ok:
                 return
             self._give_up(found, parts, begun, result)
-            if self._clock() >= end:
+            if self._clock.monotonic() >= end:
                 raise self._late(found, parts, timeout)
             turn = _TURN
+            self._clock.sleep(_PAUSE)
 
     def _give_up(self, found: Bundle, parts: Sequence[Part], begun: dict[str, int], result: Result) -> None:
         """Raise what stands in the way for good; what is only slow does not."""
@@ -142,7 +165,7 @@ class ComposeEngine:
             there = known.get(part.key)
             if there and (hopeless := _hopeless(there, begun)):
                 raise self._failure(part, there, hopeless)
-        if not re.search(r"not healthy after|timeout waiting|deadline exceeded", result.stderr) and result.code != 124:
+        if result.code != _ENDED and not _MAY_PASS.search(result.stderr):
             raise refused(result.stderr, "docker compose up")
 
     def _late(self, found: Bundle, parts: Sequence[Part], timeout: float) -> SfpError:
@@ -263,7 +286,9 @@ def _hopeless(there: Container, begun: dict[str, int]) -> str:
     return f"was not started: {there.detail}" if there.status == "created" and there.detail else ""
 
 
-_LINE = re.compile(r"(?P<key>\S+?)(?:-\d+)?\s+\| (?:(?P<time>\d{4}-[\d-]+T[\d:]+)(?P<part>\.\d+)?Z )?(?P<text>.*)")
+_LINE = re.compile(
+    r"(?:\x1b\[\d*[A-Z])?(?P<key>\S+?)(?:-\d+)?\s+\| (?:(?P<time>\d{4}-[\d-]+T[\d:]+)(?P<part>\.\d+)?Z )?(?P<text>.*)"
+)
 
 
 def _labelled(lines: Iterator[str], keys: dict[str, str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""Bundles of toy services for the Compose engine: the same services as `toy_bundle`, as containers of one tiny image."""
+"""Bundles of toy services for the Compose engine: the services of `toy_bundle`, each in a container."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,20 @@ def write(
     (folder / "env").mkdir(parents=True, exist_ok=True)
     shared.mkdir(parents=True, exist_ok=True)
     made = {}
+    checked = {entry["name"] for entry in services if "health" in entry}
     for entry in services:
         text = (env or {}).get(entry["name"], "")
         (folder / f"env/{entry['name']}.env").write_text(text)
-        made[entry["name"]] = _service(entry, image, shared, text)
+        made[entry["name"]] = _service(entry, image, shared, text, checked)
     document = {"name": project, "services": made, "volumes": {"data": {}}}
     (folder / "compose.yml").write_text(yaml.safe_dump(document, sort_keys=False))
     return folder
 
 
-def _service(entry: Mapping[str, Any], image: str, shared: Path, env: str) -> dict[str, Any]:
+def _service(entry: Mapping[str, Any], image: str, shared: Path, env: str, checked: Set[str]) -> dict[str, Any]:
     """`sfp.environment` is what makes Compose see another environment file: it looks at names only."""
-    healthy = {name: {"condition": "service_healthy"} for name in entry.get("after", ())}
+    condition = {True: "service_healthy", False: "service_started"}
+    after = {name: {"condition": condition[name in checked]} for name in entry.get("after", ())}
     return {
         "image": entry.get("reference", image),
         "init": True,
@@ -44,7 +46,7 @@ def _service(entry: Mapping[str, Any], image: str, shared: Path, env: str) -> di
         "env_file": [f"env/{entry['name']}.env"],
         "labels": {"sfp.environment": sha256(env.encode()).hexdigest()},
         "volumes": ["data:/data", f"{shared}:{SHARED}"],
-        "depends_on": healthy,
+        "depends_on": after,
         "stop_grace_period": f"{entry['stop_timeout']}s",
         **({"profiles": ["job"]} if entry.get("job") else {"restart": "unless-stopped"}),
         **({"healthcheck": _check(entry["health"])} if "health" in entry else {}),

@@ -18,7 +18,8 @@ SLOTS = ("-a", "-b")
 @dataclass(frozen=True)
 class Part:
     """One service of the file. `name` is what people call it, `slot` is `a`, `b` or empty; `command` are the
-    arguments of its program; `grace` the seconds that it gets to end; `start_interval` whether its check needs it."""
+    arguments of its program; `grace` the seconds that it gets to end; `definition` all that its container is made
+    from."""
 
     key: str
     name: str
@@ -28,7 +29,7 @@ class Part:
     after: frozenset[str]
     command: tuple[str, ...]
     grace: float
-    start_interval: bool
+    definition: str
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def parse(project: Project, text: str, config: str) -> Bundle:
 
 
 def _bare(name: str) -> Part:
-    return Part(name, name, "", "", False, frozenset(), (), 0, False)
+    return Part(name, name, "", "", False, frozenset(), (), 0, "")
 
 
 def _part(key: str, service: Mapping[str, Any], services: Mapping[str, Any]) -> Part:
@@ -124,7 +125,7 @@ def _part(key: str, service: Mapping[str, Any], services: Mapping[str, Any]) -> 
         after=frozenset(service.get("depends_on") or ()),
         command=tuple(word.replace("$$", "$") for word in service.get("command") or ()),
         grace=_seconds(service.get("stop_grace_period") or "10s"),
-        start_interval="start_interval" in (service.get("healthcheck") or {}),
+        definition=json.dumps(service, sort_keys=True),
     )
 
 

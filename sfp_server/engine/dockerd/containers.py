@@ -15,6 +15,7 @@ OWN = "sfp.project"
 """The label of what belongs to an instance and is not made by Compose: sandboxes, and their network."""
 
 _SERVICE = "com.docker.compose.service"
+_FILES = "com.docker.compose.project.config_files"
 _ONE_OFF = "com.docker.compose.oneoff"
 _RETURNS = ("always", "unless-stopped")  # policies by which a container that was not stopped comes back
 _LONGEST = 200  # characters of what a check said
@@ -23,7 +24,8 @@ _LONGEST = 200  # characters of what a check said
 @dataclass(frozen=True)
 class Container:
     """`status` and `health` are Docker's words; `image` is the id of what runs, `reference` how it was asked for.
-    `stopped` says that it ended because somebody stopped it: by its policy it would run else."""
+    `file` is the one that it was made from; `stopped` says that it ended because somebody stopped it: by its policy it
+    would run else."""
 
     id: str
     key: str
@@ -31,6 +33,7 @@ class Container:
     health: str
     image: str
     reference: str
+    file: str
     code: int
     restarts: int
     started: float
@@ -55,9 +58,10 @@ def _container(row: Mapping[str, Any]) -> Container:
         id=row["Id"],
         key=config["Labels"].get(_SERVICE, ""),
         status=state["Status"],
-        health=(state.get("Health") or {}).get("Status", "none"),
+        health=(state.get("Health") or {}).get("Status") or "none",
         image=row["Image"],
         reference=config["Image"],
+        file=config["Labels"].get(_FILES, ""),
         code=state["ExitCode"],
         restarts=row.get("RestartCount", 0),
         started=_moment(state["StartedAt"]),
