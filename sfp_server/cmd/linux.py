@@ -1,6 +1,7 @@
 """Commands that every Linux has, and how their answers read."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sfp_server.cmd.base import Cmd, cmd
 
@@ -87,3 +88,17 @@ def parse_owner(text: str) -> int | None:
 def program(pid: int) -> Cmd:
     """The name of a process's program."""
     return cmd("cat", f"/proc/{pid}/comm")
+
+
+NOW = Cmd(("date", "-u", "+%s"))
+"""The host's own time, in seconds since 1970."""
+
+
+def alone(folder: object, command: Cmd) -> Cmd:
+    """The command, when no other holds the folder (flock(1)); the lock ends with the command."""
+    return replace(command, argv=("flock", "--close", str(folder), *command.argv))
+
+
+def limited(seconds: float, command: Cmd) -> Cmd:
+    """The command, ended after so many seconds (timeout(1)) with exit code 124, and soon by force."""
+    return replace(command, argv=("timeout", "--kill-after=5", f"{seconds:g}", *command.argv))

@@ -44,6 +44,15 @@ class Engine(Protocol):
         """What on this host stands in the way of running the bundle: one line each, none is good."""
         ...
 
+    def fetch(self, bundle: str) -> Iterator[str]:
+        """Bring to the host all that the bundle names, and say how it goes on, a line at a time; an error where what
+        came is not what the bundle says. Nothing that runs is touched."""
+        ...
+
+    def verify(self, bundle: str) -> Sequence[str]:
+        """What runs, or would, and is not what the bundle says it is: one line each, none is good."""
+        ...
+
     def up(self, bundle: str, services: Sequence[str] = (), timeout: float = 120) -> None:
         """Start these services (all where none is named) in order of their dependencies and wait until they are
         healthy. What runs as the bundle says is left alone."""

@@ -12,6 +12,7 @@ from sfp_server.engine.base import Service
 from sfp_server.errors import RemoteError, SfpError
 from sfp_server.host.base import Host, Result
 
+_VERSION = "import sfp_server; print(sfp_server.__version__)"
 _MARGIN = 60  # seconds beyond its own timeout that a verb may take
 
 
@@ -28,6 +29,20 @@ class EmbeddedEngine:
         general = self._document(self._supervisor("problems", bundle))
         programs = self._document(cmd(self._python, "-m", "sfp_server.engine.programs", "problems", "--bundle", bundle))
         return [*general.get("items", []), *programs.get("items", [])]
+
+    def fetch(self, bundle: str) -> Iterator[str]:
+        """A release is the installed package here: it is there already, or the bundle is of another."""
+        wrong = self.verify(bundle)
+        if wrong:
+            raise SfpError(f"{wrong[0]}.", "Render the release again, with the installed program: sfp server start")
+        yield "the programs of the release are those that are installed"
+
+    def verify(self, bundle: str) -> Sequence[str]:
+        wanted = _parsed((self._host.get(f"{bundle}/services.json") or b"").decode()).get("release")
+        installed = self._host.run(cmd(self._python, "-c", _VERSION)).stdout.strip()
+        if wanted is None or not installed or wanted == installed:
+            return []  # in a dry run nothing is known
+        return [f"{bundle} is of release {wanted}, and {installed} is installed"]
 
     def up(self, bundle: str, services: Sequence[str] = (), timeout: float = 120) -> None:
         self._document(self._supervisor("up", bundle, "--timeout", timeout, *services, timeout=timeout + _MARGIN))

@@ -1,5 +1,6 @@
 """What every engine does with a bundle. An engine joins by a bench: how its bundles of toy services are written."""
 
+import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,14 @@ from typing import Any, Protocol
 import pytest
 
 from sfp_server.engine.base import Engine, Service
+from sfp_server.engine.compose import ComposeEngine
 from sfp_server.engine.embedded import EmbeddedEngine
 from sfp_server.errors import SfpError
 from sfp_server.host.local import LocalHost
-from tests.fakes import toy_bundle
+from tests.e2e.machinery.docker import PREFIX, exists
+from tests.fakes import toy_bundle, toy_compose
 from tests.fakes.toy_bundle import service
+from tests.fakes.toy_images import Toys
 from tests.waiting import eventually
 
 
@@ -31,7 +35,15 @@ class Bench(Protocol):
 
     def files(self, instance: str = "one") -> Path: ...
 
-    def data(self, instance: str = "one") -> Path: ...
+    def put_data(self, bundle: str) -> None:
+        """Let the instance's services have written data."""
+        ...
+
+    def has_data(self, bundle: str) -> bool: ...
+
+    def image(self, name: str) -> str:
+        """What a service of this name runs, as `ps` says."""
+        ...
 
     def close(self) -> None: ...
 
@@ -54,20 +66,75 @@ class EmbeddedBench:
     def files(self, instance: str = "one") -> Path:
         return self._base / instance / "run"
 
-    def data(self, instance: str = "one") -> Path:
-        return self._base / instance / "data"
+    def put_data(self, bundle: str) -> None:
+        self._data(bundle).mkdir()
+
+    def has_data(self, bundle: str) -> bool:
+        return self._data(bundle).exists()
+
+    def image(self, name: str) -> str:
+        return f"{name} 1"
 
     def close(self) -> None:
         for bundle in self._last.values():
             self.engine.down(bundle, timeout=0)
 
+    def _data(self, bundle: str) -> Path:
+        return Path(bundle).parents[1] / "data"
 
-BENCHES = {"embedded": EmbeddedBench}
+
+class ComposeBench:
+    """Bundles are fetched as they are written, as a start does it. `prefix` keeps this run's projects apart."""
+
+    def __init__(self, base: Path, toys: Toys) -> None:
+        self.engine: Engine = ComposeEngine(LocalHost())
+        self._base = base
+        self._toys = toys
+        self._prefix = f"{PREFIX}i-{secrets.token_hex(3)}"
+        self._written: list[str] = []
+        self._last: dict[str, str] = {}
+
+    def bundle(
+        self, services: Sequence[dict[str, Any]], *, instance: str = "one", env: Mapping[str, str] | None = None
+    ) -> str:
+        folder = self._base / instance / "releases" / str(len(self._written))
+        project, image, shared = f"{self._prefix}-{instance}", self._toys.one, self.files(instance)
+        toy_compose.write(folder, services, project=project, image=image, shared=shared, env=env)
+        self._written.append(str(folder))
+        self._last[instance] = str(folder)
+        for _ in self.engine.fetch(str(folder)):
+            pass
+        return str(folder)
+
+    def files(self, instance: str = "one") -> Path:
+        return self._base / instance / "run"
+
+    def put_data(self, bundle: str) -> None:
+        assert self.has_data(bundle)
+
+    def has_data(self, bundle: str) -> bool:
+        return exists("volume", f"{self._prefix}-{Path(bundle).parents[1].name}_data")
+
+    def image(self, name: str) -> str:
+        return self._toys.one
+
+    def close(self) -> None:
+        for bundle in self._last.values():
+            self.engine.down(bundle, timeout=0)
+            self.engine.remove(bundle)
 
 
-@pytest.fixture(params=sorted(BENCHES))
+def _embedded(request: pytest.FixtureRequest, base: Path) -> Bench:
+    return EmbeddedBench(base)
+
+
+def _compose(request: pytest.FixtureRequest, base: Path) -> Bench:
+    return ComposeBench(base, request.getfixturevalue("toys"))
+
+
+@pytest.fixture(params=[_embedded, pytest.param(_compose, marks=pytest.mark.e2e)], ids=["embedded", "compose"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    with closing(BENCHES[request.param](tmp_path)) as made:
+    with closing(request.param(request, tmp_path)) as made:
         yield made
 
 
@@ -107,8 +174,8 @@ def test_up_starts_in_order_and_returns_when_all_are_healthy(bench: Bench) -> No
     bundle = bench.bundle([api, db])
     bench.engine.up(bundle)
     assert [(row.name, row.state, row.health, row.image) for row in bench.engine.ps(bundle)] == [
-        ("api", "running", "healthy", "api 1"),
-        ("db", "running", "healthy", "db 1"),
+        ("api", "running", "healthy", bench.image("api")),
+        ("db", "running", "healthy", bench.image("db")),
     ]
 
 
@@ -276,10 +343,10 @@ def test_statistics_are_given_where_asked(bench: Bench) -> None:
 def test_remove_leaves_nothing_but_data_that_is_kept(bench: Bench, keep: bool) -> None:
     bundle = bench.bundle([counted("db")])
     bench.engine.up(bundle)
-    bench.data().mkdir()
+    bench.put_data(bundle)
     bench.engine.remove(bundle, keep_data=keep)
     assert row(bench, bundle, "db").state == "absent"
-    assert bench.data().exists() is keep
+    assert bench.has_data(bundle) is keep
     bench.engine.remove(bundle, keep_data=keep)
 
 

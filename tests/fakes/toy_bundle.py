@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sfp_server import __version__
+
 FOREVER = "exec sleep 1000"
 
 
@@ -31,7 +33,7 @@ def write(
     (folder / "env").mkdir(parents=True, exist_ok=True)
     for entry in services:
         (folder / "env" / f"{entry['name']}.env").write_text((env or {}).get(entry["name"], ""))
-    head = {"schema": "sfp.services", "version": 1, "tenant": "toy", "release": "1"}
+    head = {"schema": "sfp.services", "version": 1, "tenant": "toy", "release": __version__}
     paths = {name: str(base / name) for name in ("run", "logs", "data")}
     (folder / "services.json").write_text(json.dumps({**head, **paths, "services": list(services)}))
     return folder

@@ -30,6 +30,13 @@ class ToyEngine:
         text = self._host.get(f"{bundle}/problems.txt")
         return text.decode().splitlines() if text else []
 
+    def fetch(self, bundle: str) -> Iterator[str]:
+        yield "all is here"
+
+    def verify(self, bundle: str) -> Sequence[str]:
+        text = self._host.get(f"{bundle}/differences.txt")
+        return text.decode().splitlines() if text else []
+
     def up(self, bundle: str, services: Sequence[str] = (), timeout: float = 120) -> None:
         for spec in _specs(self._host, bundle):
             if not services or spec["name"] in services:

@@ -21,6 +21,13 @@ _INCLUDED = "ca-certificates"
 _UNREAD = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
 _SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
 _NO_SERVICES = "#!/bin/sh\nexit 101\n"  # packages start none while an image is built
+_CLEAN = """DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
+APT::Update::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+"""
+_SLIM = "".join(f"path-exclude /usr/share/{name}/*\n" for name in ("doc", "info", "locale", "man"))
+_RECIPE = 1  # raised when what is done with all this changes
 
 
 def base() -> str:
@@ -58,12 +65,14 @@ def _import(root: Path, name: str) -> None:
 
 def _settings() -> dict[str, str]:
     """Files of the image that come from this machine, by their path."""
-    found = {path[1:]: Path(path).read_text() for path in _SOURCES if Path(path).exists()}
+    found = {path[1:]: _read(Path(path)) for path in _SOURCES}
     for path in sorted(Path("/usr/local/share/ca-certificates").glob("*.crt")):
         found[str(path)[1:]] = path.read_text()
     return {
         **found,
         "etc/apt/apt.conf.d/90machine": _apt_proxy(),
+        "etc/apt/apt.conf.d/docker-clean": _CLEAN,  # this and the next as the official images have them
+        "etc/dpkg/dpkg.cfg.d/docker": _SLIM,
         "etc/pip.conf": _pip(),
         "usr/local/etc/npmrc": "cafile=/etc/ssl/certs/ca-certificates.crt\n" + _npm(),
         "usr/sbin/policy-rc.d": _NO_SERVICES,
@@ -76,7 +85,7 @@ def _release() -> str:
 
 def _mirror() -> str:
     """Where this machine takes Debian from: the first address among its sources."""
-    text = "\n".join(Path(path).read_text() for path in _SOURCES if Path(path).exists())
+    text = "\n".join(_read(Path(path)) for path in _SOURCES)
     found = re.search(r"^(?:URIs:|deb(?: \[.*?\])?)\s+(\S+)", text, re.MULTILINE)
     if found is None:
         raise RuntimeError("this machine names no source of Debian packages")
@@ -112,7 +121,7 @@ def _read(path: Path) -> str:
 
 def _key(settings: Mapping[str, str], release: str) -> str:
     """What the image is made of, in twelve digits."""
-    parts = [Path(__file__).read_text(), release, _mirror(), *(f"{path}\0{text}" for path, text in settings.items())]
+    parts = [str(_RECIPE), _INCLUDED, release, _mirror(), *(f"{path}\0{text}" for path, text in settings.items())]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,7 @@
-"""A registry on this machine: Debian's docker-registry in a container, on loopback."""
+"""A registry on this machine: Debian's docker-registry in a container, on loopback.
+
+It uses the machine's own network, so that it needs no bridge, no port forwarding, and no firewall rule of Docker's.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +15,6 @@ from sfp_server.engine.reference import Reference
 from sfp_server.engine.registry import Registry
 from tests.e2e.machinery.docker import PREFIX, docker, exists, inspect, remove
 from tests.waiting import eventually
-
-_INSIDE = 5000
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def _arguments(registry: LocalRegistry, port: int, options: Mapping[str, str]) -
     return [
         f"--name={registry.container}",
         "--restart=unless-stopped",
-        f"--publish=127.0.0.1:{port}:{_INSIDE}",
+        "--network=host",
+        f"--env=REGISTRY_HTTP_ADDR=127.0.0.1:{port}",
         f"--volume={registry.volume}:/var/lib/registry",
         *mounts,
         *settings,
@@ -75,9 +77,8 @@ def _runs(container: str, image: str, port: int) -> bool:
     if not exists("container", container):
         return False
     found = inspect("container", container)
-    published = found["HostConfig"]["PortBindings"].get(f"{_INSIDE}/tcp", [{}])[0].get("HostPort")
-    same = found["Image"] == inspect("image", image)["Id"] and published == str(port)
-    return bool(same and found["State"]["Running"])
+    same = found["Image"] == inspect("image", image)["Id"]
+    return same and found["State"]["Running"] and f"REGISTRY_HTTP_ADDR=127.0.0.1:{port}" in found["Config"]["Env"]
 
 
 def _answers(registry: LocalRegistry) -> bool:

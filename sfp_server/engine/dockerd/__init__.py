@@ -1,0 +1,1 @@
+"""What the Compose engine knows of Docker: its files, its containers, its demands, its words."""
