@@ -41,5 +41,5 @@ def test_without_another_one_it_says_where_to_get_it(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert ran.stderr.splitlines() == [
         "Error: this sfp knows only `sfp server`.",
-        "The rest: npm install --global @flxbl-io/sfp",
+        "Other sfp commands: npm install --global @flxbl-io/sfp",
     ]
