@@ -28,6 +28,7 @@ SOCKET: Final = "unix:///var/run/docker.sock"
 _BUFFER: Final = 64 * 1024  # bytes of one stream; when they are not read, the sandbox waits
 _PAUSE: Final = 0.5  # seconds until the engine is asked once more
 _PATIENCE: Final = 10.0  # seconds for a kill to show
+_UNREACHED: Final = 900  # aiodocker's own status: nobody behind the socket
 _STREAMS: Final = {1: "stdout", 2: "stderr"}
 _LOST = (aiohttp.ClientError, OSError)
 
@@ -209,7 +210,7 @@ class DockerSandboxes:
 
     async def _watch(self) -> None:
         """A sandbox that had no memory left for one of its programs ends as a whole."""
-        events: Any = self._docker.events
+        events: Any = self._docker.events  # without types
         told = json.dumps({"event": ["oom"], "label": [f"{template.TENANT}={self._template.tenant}"]})
         while True:
             heard = events.subscribe(filters=told)
@@ -297,8 +298,12 @@ async def _persistently(call: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await call()
-        except _LOST:
-            await asyncio.sleep(_PAUSE)
+        except aiodocker.DockerError as error:
+            if error.status != _UNREACHED:
+                raise
+        except (*_LOST, ValueError):  # ValueError: an answer that was cut off
+            pass
+        await asyncio.sleep(_PAUSE)
 
 
 @contextlib.contextmanager
@@ -306,9 +311,8 @@ def _understood() -> Iterator[None]:
     """The engine's trouble in one sentence."""
     try:
         yield
-    except aiodocker.DockerError as error:
-        raise SfpError(f"Docker refused: {error.message}") from error
-    except _LOST as error:
-        raise SfpError(
-            f"Docker does not answer: {error}", "Is it running, and may the launcher open its socket?"
-        ) from error
+    except (aiodocker.DockerError, *_LOST) as error:
+        if isinstance(error, aiodocker.DockerError) and error.status != _UNREACHED:
+            raise SfpError(f"Docker refused: {error.message}") from error
+        hint = "Is it running, and may the launcher open its socket?"
+        raise SfpError(f"Docker does not answer: {error}", hint) from error

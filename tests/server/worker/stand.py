@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -85,6 +86,10 @@ class Stand:
         """Every process of this launcher's sandboxes."""
         return process.marked(MARK, self.mark)
 
+    def processes(self) -> list[int]:
+        """Every process that could be of a sandbox, with or without a mark."""
+        return process.descendants(os.getpid())
+
     def left(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if path.is_dir()]
 
@@ -95,6 +100,10 @@ class DockerStand(Stand):
 
     def alive(self) -> list[int]:
         return [int(pid) for pid in self._told("{{.State.Pid}}") if pid != "0"]
+
+    def processes(self) -> list[int]:
+        first = self.alive()
+        return first + [pid for one in first for pid in process.descendants(one)]
 
     def left(self) -> list[Path]:
         return [Path(name) for name in self._told("{{.Name}}")]

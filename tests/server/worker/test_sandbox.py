@@ -52,7 +52,11 @@ async def test_output_files_come_out(stand: Stand) -> None:
 async def test_nothing_of_our_environment_is_inside(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY", "tweet")
     heard = await stand.shell("env; cat /proc/$PPID/environ | tr '\\0' '\\n'")
-    assert not [line for line in heard.lines if "CANARY" in line or "PYTHON" in line or "VIRTUAL_ENV" in line]
+    assert not [
+        line
+        for line in heard.lines
+        if "CANARY" in line or "PYTHONPATH" in line or "PYTEST" in line or "VIRTUAL_ENV" in line
+    ]
     assert {"HOME", "PATH", "TMPDIR"} <= {line.partition("=")[0] for line in heard.lines}
 
 
@@ -61,7 +65,8 @@ async def test_the_tenants_folder_is_not_visible(strict: Stand, tmp_path: Path) 
     secret.write_text("canary")
     heard = await strict.shell(f"cat {secret}; ls {tmp_path} / /root /home /run /var /srv; ls {strict.folder}; true")
     assert "canary" not in str(heard.messages)
-    assert not {"secrets.yml", "run", "var", "srv", "home"} & set(heard.lines)
+    assert "secrets.yml" not in heard.lines
+    assert strict.isolation == "docker" or not {"run", "var", "srv", "home"} & set(heard.lines)  # an image has its own
 
 
 async def test_no_other_process_is_visible(strict: Stand) -> None:
@@ -75,6 +80,8 @@ async def test_no_other_process_is_visible(strict: Stand) -> None:
 @pytest.mark.parametrize("path", ["/x", "/usr/x", "/etc/x", "/opt/sfp/x", "/dev/sda", *MACHINE])
 async def test_the_machine_cannot_be_changed(strict: Stand, path: str) -> None:
     """Opened for writing, and nothing written: were this test to fail, the machine would be as before."""
+    if strict.isolation == "docker" and path == "/proc/1/oom_score_adj":
+        pytest.skip("the first process there is its own")
     heard = await strict.shell(f": >> {path}")
     assert heard.error["exitCode"] == 2 or path == "/dev/sda"
     assert path in MACHINE or not Path(path).exists()
@@ -126,10 +133,10 @@ async def test_what_runs_on_in_the_background_ends_with_it(stand: Stand) -> None
 
 @pytest.mark.parametrize("grace", [0, 5])
 async def test_a_kill_takes_the_whole_tree(stand: Stand, grace: float) -> None:
-    before = set(process.descendants(os.getpid()))
+    before = set(stand.processes())
     async with stand.client.launch("t", 1, _python(ESCAPE), ROOMY):
-        await soon(lambda: len(_new(before)) >= 5)
-        tree = _new(before)
+        await soon(lambda: len(set(stand.processes()) - before) >= 5)
+        tree = set(stand.processes()) - before
         assert await stand.client.kill("t", 1, grace)
         assert not [pid for pid in tree if _lives(pid)]
     assert (stand.left(), stand.alive()) == ([], [])
@@ -165,7 +172,10 @@ async def test_a_closed_connection_kills(stand: Stand) -> None:
 )
 async def test_limits(stand: Stand, script: str, limits: Limits, reason: str) -> None:
     heard = await stand.shell(script, limits)
-    assert heard.end.reason == reason
+    if stand.isolation == "docker" and reason == "pids":  # there the kernel refuses what is above, and nothing ends
+        assert heard.error["exitCode"]
+    else:
+        assert heard.end.reason == reason
     assert (stand.left(), stand.alive()) == ([], [])
 
 
@@ -183,11 +193,12 @@ async def test_files_in_memory_count_as_memory(strict: Stand) -> None:
     assert heard.end.reason == "memory"
 
 
-async def test_two_launchers_do_not_share_a_folder(stand: Stand) -> None:
-    second = ProcessSandboxes("stand", stand.folder, isolation.programs(None), lambda text: None)
-    with pytest.raises(SfpError, match="another launcher"):
-        async with second.opened():
-            raise AssertionError
+async def test_two_launchers_do_not_share_a_folder(tmp_path: Path) -> None:
+    async with standing(tmp_path, plain=True) as stand:
+        second = ProcessSandboxes("stand", stand.folder, isolation.programs(None), lambda text: None)
+        with pytest.raises(SfpError, match="another launcher"):
+            async with second.opened():
+                raise AssertionError
 
 
 async def test_plain_processes_are_warned_of_once(tmp_path: Path) -> None:
@@ -279,15 +290,12 @@ def _program(folder: Path, kind: str) -> "subprocess.Popen[bytes]":
 
 def _python(script: str) -> dict[str, object]:
     interpreter = str(isolation.programs(None).python)
-    return {"type": "command", "data": {"argv": [interpreter, "-c", script]}}
+    argv = ["sh", "-c", 'exec "$(command -v "$0" || command -v python3)" -c "$1"', interpreter, script]
+    return {"type": "command", "data": {"argv": argv}}
 
 
 def _shell(script: str) -> dict[str, object]:
     return {"type": "command", "data": {"argv": ["sh", "-c", script]}}
-
-
-def _new(before: set[int]) -> list[int]:
-    return [pid for pid in process.descendants(os.getpid()) if pid not in before]
 
 
 def _lives(pid: int) -> bool:
