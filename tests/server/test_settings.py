@@ -55,3 +55,11 @@ def test_secrets_are_files(tmp_path: Path) -> None:
     assert settings.optional_secret("other") == ""
     with pytest.raises(SfpError, match="the secret other is missing"):
         settings.secret("other")
+
+
+@pytest.mark.parametrize("image", ["worker", "worker:0.1.0", "worker@sha256:12", "a b@sha256:" + "0" * 64])
+def test_the_sandboxes_image_is_named_by_its_digest(image: str) -> None:
+    with pytest.raises(SfpError, match="SFP_SANDBOX_IMAGE: must be an image by its digest"):
+        load({"SFP_SANDBOX_IMAGE": image})
+    good = "registry:5000/sfp/worker:0.1.0@sha256:" + "0" * 64
+    assert load({"SFP_SANDBOX_IMAGE": good}).sandbox_image == good

@@ -216,7 +216,8 @@ class DockerSandboxes:
             heard = events.subscribe(filters=told)
             while (event := await heard.get()) is not None:
                 self._condemn(event["Actor"]["ID"])
-            await events.stop()
+            with contextlib.suppress(aiodocker.DockerError, *_LOST):  # why it came to its end
+                await events.stop()
             await asyncio.sleep(_PAUSE)
 
     def _condemn(self, id: str) -> None:

@@ -126,13 +126,18 @@ def parse(out: bytes, heard: Heard) -> None:
 
 @contextlib.asynccontextmanager
 async def standing(
-    folder: Path, plain: bool = False, toolchain: Path | None = None, most: int = 8, version: str = __version__
+    folder: Path,
+    plain: bool = False,
+    toolchain: Path | None = None,
+    most: int = 8,
+    version: str = __version__,
+    group: int | None = None,
 ) -> AsyncIterator[Stand]:
     """A launcher in this process, for the length of a block."""
     programs = isolation.programs(toolchain)
     programs = replace(programs, bubblewrap=None) if plain else programs
     sandboxes = ProcessSandboxes("stand", folder / "sandboxes", programs, lambda text: None)
-    async with _serving(sandboxes, folder, Rules(version, TYPES, most)) as (client, kind):
+    async with _serving(sandboxes, folder, Rules(version, TYPES, most), group) as (client, kind):
         yield Stand(folder / "sandboxes", folder / "launcher.sock", client, sandboxes.mark, kind)
 
 
@@ -151,9 +156,11 @@ async def standing_in_docker(
 
 
 @contextlib.asynccontextmanager
-async def _serving(sandboxes: Sandboxes, folder: Path, rules: Rules) -> AsyncIterator[tuple[LauncherClient, str]]:
+async def _serving(
+    sandboxes: Sandboxes, folder: Path, rules: Rules, group: int | None = None
+) -> AsyncIterator[tuple[LauncherClient, str]]:
     log: dict[str, Any] = {}
-    launcher = Launcher(sandboxes, rules, lambda event, **fields: log.update({event: fields}))
+    launcher = Launcher(sandboxes, rules, lambda event, **fields: log.update({event: fields}), group)
     socket, stop = folder / "launcher.sock", asyncio.Event()
     serving = asyncio.create_task(launcher.serve(socket, stop))
     await soon(lambda: "launcher ready" in log or serving.done())

@@ -11,8 +11,10 @@ import pytest
 
 from sfp_server import __version__
 from sfp_server.errors import SfpError
+from sfp_server.server.settings import Settings
 from sfp_server.server.worker import process, wire
 from sfp_server.server.worker.launch import LauncherClient, LauncherGone
+from sfp_server.server.worker.launcher import sandboxes
 from tests.server.worker.stand import ROOMY, Stand, standing
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +42,19 @@ async def test_it_says_who_it_is_and_what_runs(stand: Stand) -> None:
 
 async def test_only_its_owner_may_open_the_socket(stand: Stand) -> None:
     assert stat.S_IMODE(stand.socket.stat().st_mode) == 0o600
+
+
+async def test_a_group_may_open_the_socket_where_told(tmp_path: Path) -> None:
+    async with standing(tmp_path, group=os.getgid()) as stand:
+        found = stand.socket.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, os.getgid())
+
+
+def test_sandboxes_in_docker_need_an_image(tmp_path: Path) -> None:
+    with pytest.raises(SfpError, match="SFP_SANDBOX_IMAGE"):
+        sandboxes(Settings(sandbox="docker"), print)
+    image = "registry/worker@sha256:" + "0" * 64
+    assert type(sandboxes(Settings(sandbox="docker", sandbox_image=image), print)).__name__ == "DockerSandboxes"
 
 
 @pytest.mark.parametrize(
