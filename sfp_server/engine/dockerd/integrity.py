@@ -13,7 +13,7 @@ from sfp_server.cmd import docker
 from sfp_server.engine import reference
 from sfp_server.engine.dockerd.bundle import Part
 from sfp_server.engine.dockerd.containers import Container
-from sfp_server.engine.dockerd.refusals import refused
+from sfp_server.engine.dockerd.refusals import PULL, refused
 from sfp_server.engine.reference import Reference
 from sfp_server.errors import RemoteError, SfpError
 from sfp_server.host.base import Host, must
@@ -45,13 +45,17 @@ def bring(host: Host, observed: Host, images: Sequence[str]) -> Iterator[str]:
 
 def held(host: Host, images: Sequence[str]) -> Mapping[str, Held]:
     """Of these references, those that the host has under their digest, by the reference as it was given."""
-    pinned = {image: wanted for image in images if (wanted := reference.parse(image)).digest}
-    if not pinned:
-        return {}
-    answer = host.run(docker.inspect("image", [f"{image.name}@{image.digest}" for image in pinned.values()]))
-    there = [_held(row) for row in json.loads(answer.stdout or "[]")]
-    found = {image: _first(there, wanted) for image, wanted in pinned.items()}
+    names = pinned(images)
+    answer = host.run(docker.inspect("image", names)).stdout if names else ""
+    there = [_held(row) for row in json.loads(answer or "[]")]
+    found = {image: _first(there, reference.parse(image)) for image in images}
     return {image: match for image, match in found.items() if match}
+
+
+def pinned(images: Sequence[str]) -> list[str]:
+    """`name@digest` of each that has one: the tag is for people, and Docker may know the image by another."""
+    found = (reference.parse(image) for image in images)
+    return list(dict.fromkeys(f"{image.name}@{image.digest}" for image in found if image.digest))
 
 
 def differences(parts: Sequence[Part], containers: Sequence[Container], images: Mapping[str, Held]) -> list[str]:
@@ -79,7 +83,7 @@ def _pulled(host: Host, image: str) -> Iterator[str]:
                 yield line
             said.append(line)
     except RemoteError:
-        raise refused("\n".join(said), image) from None
+        raise refused("\n".join(said), image, PULL) from None
 
 
 def _is_news(line: str, said: Sequence[str]) -> bool:
