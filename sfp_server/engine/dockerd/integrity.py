@@ -36,6 +36,7 @@ def bring(host: Host, observed: Host, images: Sequence[str]) -> Iterator[str]:
     on, a line at a time. In a dry run `host` is another than the `observed` one, and nothing comes."""
     architecture = _architecture(observed)
     for image in images:
+        _require_pinned(image)
         if held(observed, [image]).get(image) is None:
             yield from _pulled(host, image)
         if host is observed:
@@ -92,9 +93,12 @@ def _is_news(line: str, said: Sequence[str]) -> bool:
     return again and not (said and _TRIES_AGAIN.search(said[-1]))
 
 
-def _require(image: str, found: Held | None, architecture: str) -> None:
+def _require_pinned(image: str) -> None:
     if not reference.parse(image).digest:
         raise SfpError(f"{image} is not pinned by a digest.", "Render the release again: sfp server start")
+
+
+def _require(image: str, found: Held | None, architecture: str) -> None:
     if found is None:
         raise SfpError(f"{image} was pulled, but Docker knows it by another digest.", "Pull it again.")
     if found.architecture != architecture:
