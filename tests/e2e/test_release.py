@@ -17,7 +17,7 @@ from tests.e2e.machinery.stages import Stages
 pytestmark = pytest.mark.e2e
 
 _BARE = ("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none")
-_WORK = ("--tmpfs=/tmp", "--tmpfs=/work:uid=10002,gid=10002,mode=0700", "--env=SFP_WORK=/work")
+_WORK = ("--tmpfs=/tmp", "--tmpfs=/sandbox:uid=10002,gid=10002,mode=0700", "--env=SFP_WORK=/sandbox")
 _IMPORT_ALL = """
 import importlib, pkgutil, sfp_server.server as server
 names = [module.name for module in pkgutil.walk_packages(server.__path__, "sfp_server.server.")]
@@ -111,7 +111,7 @@ def test_the_worker_image_has_its_tools_and_runs_a_task(released: Released) -> N
     image = str(released.release.images["worker"])
     said = docker("run", *_BARE, *_WORK, "--interactive", image, given=b'{"type": "ping", "data": {"echo": "hi"}}')
     assert json.loads(said.splitlines()[-1]) == {"result": {"pong": True, "echo": "hi"}}
-    tools = docker("run", *_BARE, *_WORK, "--env=HOME=/work", "--entrypoint=sh", image, "-c", _TOOLS)
+    tools = docker("run", *_BARE, *_WORK, "--env=HOME=/sandbox", "--entrypoint=sh", image, "-c", _TOOLS)
     for wanted in ("10002", "@salesforce/cli/2.", "node-v22.", "@flxbl-io/sfp/39.2.2", "git version 2.", "sqlite 3."):
         assert wanted in tools
     assert "compiler" not in tools

@@ -19,9 +19,9 @@ from typing import Final, Literal
 
 Mode = Literal["user", "namespaces", "plain"]
 
-WORK: Final = "/work/task"
-HOME: Final = "/work/home"
-IN_MEMORY: Final = ("/work", "/tmp", "/dev")  # noqa: S108  # seen from inside
+WORK: Final = "/sandbox/task"
+HOME: Final = "/sandbox/home"
+IN_MEMORY: Final = ("/sandbox", "/tmp", "/dev")  # noqa: S108  # seen from inside
 
 _PACKAGE: Final = Path(__file__).parents[2]
 _INSIDE: Final = Path("/opt/sfp") / _PACKAGE.name  # where the package lies inside: not beside any other
@@ -103,7 +103,7 @@ def _apart(mode: Mode) -> list[str]:
 def _seen(chosen: Programs, size: int, passwd: int) -> list[str]:
     """The file system, from nothing. Folders in memory come first: what is mounted below them must stay visible."""
     memory = ["--perms", "1777", "--size", str(size), "--tmpfs"]
-    folders = [*memory, "/work", *memory, "/tmp", "--perms", "1777", "--dir", WORK, "--perms", "1777", "--dir", HOME]  # noqa: S108
+    folders = [*memory, "/sandbox", *memory, "/tmp", "--perms", "1777", "--dir", WORK, "--perms", "1777", "--dir", HOME]  # noqa: S108
     users_file = ["--perms", "0444", "--ro-bind-data", str(passwd), "/etc/passwd"]
     binds = [*_system(), *_etc(), *_own(chosen)]
     return [*folders, "--proc", "/proc", "--dev", "/dev", *_above(binds[2::3]), *binds, *users_file]
@@ -128,7 +128,7 @@ def _etc() -> Iterator[str]:
 def _above(targets: Sequence[str]) -> Iterator[str]:
     """The folders above these, open to all: bubblewrap would make them for root alone."""
     above = {folder for target in targets for folder in Path(target).parents if len(folder.parts) > 1}
-    for folder in sorted(above - {Path("/tmp"), Path("/work")}):  # noqa: S108
+    for folder in sorted(above - {Path("/tmp"), Path("/sandbox")}):  # noqa: S108
         yield from ("--perms", "0755", "--dir", str(folder))
 
 

@@ -96,7 +96,7 @@ async def test_a_toolchain_for_root_alone_is_used_without_roots_power(tmp_path: 
         assert stand.isolation == "namespaces"
         heard = await stand.shell(f"id -u; ls {tmp_path}; grep CapEff /proc/self/status")
         opened = [await stand.shell(f": >> {path}") for path in MACHINE]
-        nested = await stand.shell("unshare -Urm sh -c 'mount -o remount,rw /proc; mount -t proc proc /work/task'")
+        nested = await stand.shell("unshare -Urm sh -c 'mount -o remount,rw /proc; mount -t proc proc /sandbox/task'")
     assert heard.lines == ["1000", "toolchain", "CapEff:\t0000000000000000"]
     assert [attempt.error["exitCode"] for attempt in opened] == [2] * len(MACHINE)
     assert nested.error["exitCode"] != 0

@@ -118,7 +118,7 @@ async def test_any_ref(crm: Stand, remote: Remote, ref: str | None) -> None:
 
 async def test_no_hook_and_no_more_history_than_needed(crm: Stand, remote: Remote) -> None:
     heard = await ran(crm, f"{remote.url}/crm.git", "where", "am", directory="force-app")
-    assert heard.lines[1:] == ["/work/task/repository/force-app", "/dev/null", "1"] or crm.isolation == "plain"
+    assert heard.lines[1:] == ["/sandbox/task/repository/force-app", "/dev/null", "1"] or crm.isolation == "plain"
 
 
 async def test_json_becomes_the_value(crm: Stand, remote: Remote) -> None:
