@@ -13,7 +13,7 @@ from sfp_server.errors import SfpError
 from sfp_server.server import app as application
 from sfp_server.server import logs
 from sfp_server.server.services import Services
-from tests.server.conftest import OWNER_TOKEN, calling
+from tests.server.conftest import OWNER_TOKEN, FreshDatabase, calling
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +124,19 @@ async def test_one_line_a_request_and_never_a_token(
     assert (line["method"], line["status"], line["client"]) == ("GET", 405, "192.0.2.1")
     assert OWNER_TOKEN not in logged.getvalue()
     assert "abc" not in logged.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("192.0.2.7", "192.0.2.7"), ("fe80::1%eth0", "fe80::1"), ("192.0.2.7:4711", ""), ("unknown", "")],
+)
+async def test_an_address_that_is_none_hinders_no_change(
+    app: Litestar, owner: Mapping[str, str], fresh_database: FreshDatabase, said: str, kept: str
+) -> None:
+    async with calling(app, said) as client:
+        answer = await client.post("application-tokens", headers=owner, json={"name": "ci"})
+    assert answer.status_code == 201
+    assert fresh_database.sql("SELECT host(ip) FROM sfp.event WHERE data ->> 'name' = 'ci'") == kept
 
 
 async def test_a_request_keeps_its_id_and_trace(client: httpx.AsyncClient) -> None:
