@@ -89,6 +89,15 @@ async def test_a_wrong_query_is_a_problem_with_its_parameter(
     assert [error["parameter"] for error in problem["errors"]] == ["limit"]  # type: ignore[attr-defined]
 
 
+async def test_a_body_nested_too_deep_is_a_problem(client: httpx.AsyncClient, owner: Mapping[str, str]) -> None:
+    for depth, status in ((90, 201), (101, 422), (50_000, 400)):
+        nested = "[" * depth + "]" * depth
+        headers = {**owner, "Content-Type": "application/json"}
+        answer = await client.post("tasks", headers=headers, content=f'{{"type":"ping","data":{{"echo":{nested}}}}}')
+        assert answer.status_code == status
+        assert "deep" in answer.text or status == 201
+
+
 async def test_a_body_too_large_is_a_problem(client: httpx.AsyncClient, owner: Mapping[str, str]) -> None:
     content = b'{"name": "' + b"x" * application.LARGEST_BODY + b'"}'
     await _problem(await client.post("application-tokens", headers=owner, content=content), 413, "body-too-large")

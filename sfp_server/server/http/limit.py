@@ -51,8 +51,8 @@ def policies(rate: int) -> Policies:
 class RateLimit:
     """`RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers-11), 429 with `Retry-After`.
 
-    Guessing tokens is limited by address, and so is a token until it was found good. One that was good lately in this process is not held up by what others
-    behind the same address do.
+    Guessing tokens is limited by address, and so is a token until it was found good. One that was good lately in this
+    process is not held up by what others behind the same address do.
     """
 
     def __init__(self, app: App, limits: Limits, policies: Policies) -> None:
