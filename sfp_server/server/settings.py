@@ -3,6 +3,7 @@
 Secrets are not in the environment; they are files of one folder, read where they are needed.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ class Settings:
     redis_url: str = ""
     objects_url: str = ""
     launcher_socket: Path = Path("/run/sfp/launcher.sock")
+    launcher_group: int | None = None
     workers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType(dict.fromkeys(CLASSES, 1)))
     task_attempts: int = 3
     task_timeout: float = 3600
@@ -42,6 +44,8 @@ class Settings:
     sandbox_memory: int = 2 * 1024**3
     sandbox_cpus: float = 1
     sandbox_pids: int = 512
+    sandbox_image: str = ""
+    sandbox_network: str = ""
     toolchain: Path | None = None
     heartbeat: Path | None = None
     log_level: str = "info"
@@ -149,6 +153,13 @@ def _workers(text: str) -> Mapping[str, int]:
     return MappingProxyType(dict(zip(CLASSES, map(int, counts), strict=True)))
 
 
+def _pinned(text: str) -> str:
+    """A digest names one content for ever; a tag can be moved to another."""
+    if not re.fullmatch(r"[^@\s]+@sha256:[0-9a-f]{64}", text):
+        raise ValueError(f'must be an image by its digest, NAME@sha256:…, is "{text}"')
+    return text
+
+
 def _path(text: str) -> Path:
     path = Path(text)
     if not path.is_absolute():
@@ -171,6 +182,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
         "redis_url": _url("unix", "redis", "rediss"),
         "objects_url": _url("file", "s3"),
         "launcher_socket": _path,
+        "launcher_group": _number(int, 0, 2**32 - 2),
         "workers": _workers,
         "task_attempts": _number(int, 1, 100),
         "task_timeout": _number(float, 1.0, 7 * 86400.0),
@@ -179,6 +191,8 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
         "sandbox_memory": _number(int, 16 * 1024**2, 1024**4),
         "sandbox_cpus": _number(float, 0.1, 1024.0),
         "sandbox_pids": _number(int, 16, 1_000_000),
+        "sandbox_image": _pinned,
+        "sandbox_network": str,
         "toolchain": _path,
         "heartbeat": _path,
         "log_level": _one_of("debug", "info", "warning", "error"),

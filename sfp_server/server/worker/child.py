@@ -76,6 +76,8 @@ def _settle() -> None:
         os.setgroups([])
         os.setresgid(int(uid), int(uid), int(uid))
         os.setresuid(int(uid), int(uid), int(uid))
+    for place in ("SFP_WORK", "HOME"):  # what is mounted in memory is empty
+        os.makedirs(os.environ[place], mode=0o700, exist_ok=True)
     os.chdir(os.environ["SFP_WORK"])
 
 

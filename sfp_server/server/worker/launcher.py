@@ -42,14 +42,25 @@ def main(arguments: list[str]) -> int:
         raise SfpError(
             f"this launcher is {__version__}, its settings are of {read.version}", "Start the instance again."
         )
-    if read.sandbox != "process":
-        raise SfpError(f"sandboxes of the kind {read.sandbox} cannot be had yet", "Set SFP_SANDBOX to process.")
     log = logging.getLogger("sfp.launcher")
-    programs = isolation.programs(read.toolchain)
-    sandboxes = ProcessSandboxes(read.tenant or "instance", read.sandbox_dir, programs, log.warning)
     rules = Rules(__version__, TYPES, sum(read.workers.values()) + _MARGIN)
-    asyncio.run(serve(Launcher(sandboxes, rules, saying(log)), read.launcher_socket))
+    launcher = Launcher(sandboxes(read, log.warning), rules, saying(log), read.launcher_group)
+    asyncio.run(serve(launcher, read.launcher_socket))
     return 0
+
+
+def sandboxes(read: settings.Settings, warn: Callable[[str], None]) -> Sandboxes:
+    """Those of the kind that is set."""
+    tenant = read.tenant or "instance"
+    if read.sandbox == "process":
+        return ProcessSandboxes(tenant, read.sandbox_dir, isolation.programs(read.toolchain), warn)
+    if not read.sandbox_image:
+        raise SfpError("settings: SFP_SANDBOX_IMAGE: is missing", "Sandboxes of the kind docker need an image.")
+    from sfp_server.server.worker.docker import DockerSandboxes
+    from sfp_server.server.worker.template import Template
+
+    network = read.sandbox_network or f"sfp-{tenant}-sandbox"
+    return DockerSandboxes(Template(tenant, read.sandbox_image, read.sandbox_cpus, network))
 
 
 async def serve(launcher: "Launcher", socket: Path) -> None:
@@ -66,12 +77,14 @@ def saying(log: logging.Logger) -> Say:
 
 
 class Launcher:
-    """Serves one unix socket. `say` takes an event's name and fields: the log."""
+    """Serves one unix socket, to members of `group` too where there is one. `say` takes an event's name and fields:
+    the log."""
 
-    def __init__(self, sandboxes: Sandboxes, rules: Rules, say: Say) -> None:
+    def __init__(self, sandboxes: Sandboxes, rules: Rules, say: Say, group: int | None = None) -> None:
         self._sandboxes = sandboxes
         self._rules = rules
         self._say = say
+        self._group = group
         self._running: dict[Key, Sandbox] = {}
         self._places = asyncio.Semaphore(rules.most)
         self._talks: set[asyncio.Task[None]] = set()
@@ -88,13 +101,18 @@ class Launcher:
             await asyncio.wait(self._talks, timeout=_FAREWELL)
 
     async def _listen(self, socket: Path) -> asyncio.Server:
-        """Whoever had the socket is gone, for the sandboxes' folder is ours alone. It is never open to others."""
+        """Whoever had the socket is gone, for the sandboxes' folder is ours alone. It is never open to others,
+        but to the group that was told."""
         await asyncio.to_thread(socket.unlink, missing_ok=True)
         mask = os.umask(0o177)
         try:
-            return await asyncio.start_unix_server(self._accept, socket, limit=wire.LONGEST_REQUEST)
+            server = await asyncio.start_unix_server(self._accept, socket, limit=wire.LONGEST_REQUEST)
         finally:
             os.umask(mask)
+        if self._group is not None:
+            os.chown(socket, -1, self._group)
+            os.chmod(socket, 0o660)
+        return server
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talk = asyncio.current_task()

@@ -140,7 +140,7 @@ class ProcessSandbox:
             await self._strike()
         code = await self._running.exited
         await asyncio.to_thread(self._sweep)
-        return _exit(code, self._reason)
+        return exit_of(code, self._reason)
 
     async def _ask(self, grace: float) -> None:
         if grace:
@@ -326,7 +326,7 @@ def _piped(content: bytes) -> int:
     return source
 
 
-def _exit(code: int, reason: Reason) -> Exit:
-    """bubblewrap says 128 + N for a signal, as shells do."""
+def exit_of(code: int, reason: Reason) -> Exit:
+    """bubblewrap and Docker say 128 + N for a signal, as shells do."""
     number = -code if code < 0 else code - 128 if code > 128 else None
     return Exit(code if number is None else None, number, reason)

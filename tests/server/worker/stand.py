@@ -3,17 +3,22 @@
 import asyncio
 import contextlib
 import json
+import secrets
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sfp_server import __version__
-from sfp_server.server.worker import isolation, process
+from sfp_server.server.worker import isolation, process, template
+from sfp_server.server.worker.docker import DockerSandboxes
 from sfp_server.server.worker.launch import Ended, LauncherClient, ended
 from sfp_server.server.worker.launcher import Launcher, Rules
-from sfp_server.server.worker.sandbox import MARK, Limits, ProcessSandboxes
+from sfp_server.server.worker.sandbox import MARK, Limits, ProcessSandboxes, Sandboxes
+from sfp_server.server.worker.template import Template
 from sfp_server.server.worker.types import TYPES
+from tests.e2e.machinery.docker import docker, remove
 
 ROOMY = Limits(memory=1 << 30, pids=200, timeout=60)
 
@@ -84,6 +89,23 @@ class Stand:
         return [path for path in self.folder.iterdir() if path.is_dir()]
 
 
+@dataclass(frozen=True)
+class DockerStand(Stand):
+    """The same with containers."""
+
+    def alive(self) -> list[int]:
+        return [int(pid) for pid in self._told("{{.State.Pid}}") if pid != "0"]
+
+    def left(self) -> list[Path]:
+        return [Path(name) for name in self._told("{{.Name}}")]
+
+    def _told(self, what: str) -> list[str]:
+        """Of every container of this launcher; one that goes while we look is gone."""
+        found = docker("ps", "--all", "--quiet", "--filter", f"label={template.TENANT}={self.mark}").split()
+        asked = ["docker", "inspect", "--format", what, *found]
+        return subprocess.run(asked, capture_output=True, text=True).stdout.split() if found else []
+
+
 def parse(out: bytes, heard: Heard) -> None:
     while out:
         line, _, out = out.partition(b"\n")
@@ -101,14 +123,35 @@ async def standing(
     programs = isolation.programs(toolchain)
     programs = replace(programs, bubblewrap=None) if plain else programs
     sandboxes = ProcessSandboxes("stand", folder / "sandboxes", programs, lambda text: None)
+    async with _serving(sandboxes, folder, Rules(version, TYPES, most)) as (client, kind):
+        yield Stand(folder / "sandboxes", folder / "launcher.sock", client, sandboxes.mark, kind)
+
+
+@contextlib.asynccontextmanager
+async def standing_in_docker(
+    folder: Path, image: str, most: int = 8, version: str = __version__
+) -> AsyncIterator[DockerStand]:
+    """A launcher in this process, its sandboxes in Docker; nothing of it is left."""
+    tenant = f"test-{secrets.token_hex(4)}"
+    chosen = Template(tenant, image, 2, f"sfp-{tenant}-sandbox")
+    try:
+        async with _serving(DockerSandboxes(chosen), folder, Rules(version, TYPES, most)) as (client, kind):
+            yield DockerStand(folder, folder / "launcher.sock", client, tenant, kind)
+    finally:
+        remove("network", chosen.network)
+
+
+@contextlib.asynccontextmanager
+async def _serving(sandboxes: Sandboxes, folder: Path, rules: Rules) -> AsyncIterator[tuple[LauncherClient, str]]:
     log: dict[str, Any] = {}
-    launcher = Launcher(sandboxes, Rules(version, TYPES, most), lambda event, **fields: log.update({event: fields}))
+    launcher = Launcher(sandboxes, rules, lambda event, **fields: log.update({event: fields}))
     socket, stop = folder / "launcher.sock", asyncio.Event()
     serving = asyncio.create_task(launcher.serve(socket, stop))
     await soon(lambda: "launcher ready" in log or serving.done())
-    client = LauncherClient(socket, __version__)
+    if serving.done():
+        await serving
     try:
-        yield Stand(folder / "sandboxes", socket, client, sandboxes.mark, log["launcher ready"]["isolation"])
+        yield LauncherClient(socket, __version__), log["launcher ready"]["isolation"]
     finally:
         stop.set()
         await serving
