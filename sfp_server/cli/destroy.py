@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfp_server.cli import opening, ui
+from sfp_server.errors import UsageError
 
 if TYPE_CHECKING:
     from sfp_server.ops.site import Site
@@ -24,12 +25,17 @@ def destroy(
 ) -> None:
     """Stop the instance and remove it with all its data.
 
-    Shows what goes (-) and what stays (=), and asks.
+    Shows what goes (-) and what stays (=), and asks. With --yes nobody looks at it: then name the tenant.
     """
     from sfp_server.cli.status import body
     from sfp_server.ops import lifecycle
 
     site = opening.site(tenant, base_dir, json, dry_run)
+    if tenant is None and yes and not (keep_data or dry_run):
+        raise UsageError(
+            "destroy --yes removes data that nobody is asked about, so it takes no tenant that was not named.",
+            f"Name it: --tenant {site.instance.tenant}",
+        )
     for line in _what_goes(site, keep_data):
         ui.say(line, err=json)
     if not dry_run:

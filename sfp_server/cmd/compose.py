@@ -1,25 +1,31 @@
-"""Docker Compose's commands, on a bundle's one file."""
+"""Docker Compose's commands, on a bundle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfp_server.cmd.base import Cmd, cmd
 
 FILE = "compose.yml"
+BEFORE_25 = "compose.engine-24.yml"
+"""What a Docker Engine before 25 needs on top, where the bundle has it."""
 _ALL = ("--profile", "*")  # what is asked for by name is found, whatever profile it has
 
 
 @dataclass(frozen=True)
 class Project:
-    """`name` is what Compose labels all that it makes with; `folder` holds the file. Both are always said: what stands
+    """`name` is what Compose labels all that it makes with; `folder` holds the files. All is always said: what stands
     in somebody's environment (COMPOSE_FILE, COMPOSE_PROJECT_NAME) is not meant for this."""
 
     name: str
     folder: str
+    files: tuple[str, ...] = (FILE,)
+
+    def with_file(self, file: str) -> "Project":
+        return replace(self, files=(*self.files, file))
 
     def command(self, *arguments: object) -> Cmd:
-        file = f"{self.folder}/{FILE}"
-        where = ("--project-name", self.name, "--project-directory", self.folder, "--file", file)
+        files = [part for file in self.files for part in ("--file", f"{self.folder}/{file}")]
+        where = ("--project-name", self.name, "--project-directory", self.folder, *files)
         return cmd("docker", "compose", *where, *arguments)
 
 

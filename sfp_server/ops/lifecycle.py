@@ -85,6 +85,9 @@ def migrate(site: Site, arguments: Sequence[str]) -> Result:
     return results[-1]
 
 
+_FOUND_BY = ("server.yml", "lock")
+"""What goes last: an instance that is removed in part is still found by its name, so that a destroy goes on with it."""
+
 _LOGS = "More of what it said: sfp server logs"
 _GO_ON = "Go on with it: sfp server destroy"
 
@@ -172,6 +175,7 @@ def _sweep(site: Site, keep_data: bool) -> None:
         must(site.host, linux.clear(folder, KEPT))
         must(site.host, linux.remove(site.instance.run))
     else:
+        must(site.host, linux.clear(folder, _FOUND_BY))
         must(site.host, linux.remove(site.instance.run, folder))
 
 

@@ -142,7 +142,7 @@ class _Run:
         self._lock.check()
         try:
             text = step.undo() if step.undo else ""
-        except SfpError as error:
+        except Exception as error:  # a bug in one must not keep the others from being undone
             self._reporter.note(f"{step.name} could not be undone: {_lines(error)[0]}")
             self._try_to_record(step.name, "failed", f"undo: {_lines(error)[0]}")
             return ""

@@ -50,6 +50,11 @@ _LET_OWNER_IN = """
 INSERT INTO sfp.application_token (id, name, hash, role) VALUES ($1, 'owner', $2, 'owner') ON CONFLICT (hash) DO NOTHING
 """
 
+_END_FORMER_OWNER = """
+UPDATE sfp.application_token SET revoked_at = now()
+WHERE created_by = sfp.claim('sub') AND hash <> $1 AND revoked_at IS NULL RETURNING id::text
+"""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -198,7 +203,7 @@ async def _run(connection: Connection, migration: Migration, target: Target) -> 
         else:
             await _run_and_record(connection, migration, target)
     except asyncpg.PostgresError as error:
-        raise SfpError(f"migration {migration.name}: {error}", _advice(error)) from error
+        raise SfpError(f"migration {migration.name}: {error}", _advice(error, migration)) from error
 
 
 async def _run_and_record(connection: Connection, migration: Migration, target: Target) -> None:
@@ -211,14 +216,16 @@ async def _run_and_record(connection: Connection, migration: Migration, target: 
     await connection.execute(_RECORD, *described, target.release, milliseconds)
 
 
-def _advice(error: asyncpg.PostgresError) -> str:
+def _advice(error: asyncpg.PostgresError, migration: Migration) -> str:
+    kept = "Nothing of this migration was kept" if migration.transactional else "A part of this migration may be kept"
     if isinstance(error, asyncpg.LockNotAvailableError):
-        return "Something else held the table. Nothing of this migration was kept; run it again."
-    return "Nothing of this migration was kept."
+        return f"Something else held the table. {kept}; run it again."
+    return f"{kept}." if migration.transactional else f"{kept}; it is safe to repeat."
 
 
 async def _belong(connection: Connection, target: Target, schema_version: int) -> None:
-    """Say what the database belongs to now, and let the owner's first token in, once: a revoked one stays revoked."""
+    """Say what the database belongs to now, and let the owner's token in, once: a revoked one stays revoked. Where it
+    was replaced in the secrets, the one before ends."""
     claims = system("migrate").claims()
     async with connection.transaction():
         await connection.execute("SELECT set_config('request.jwt.claims', $1, true)", claims)
@@ -228,6 +235,8 @@ async def _belong(connection: Connection, target: Target, schema_version: int) -
             token_id = new_id()
             if _changed(await connection.execute(_LET_OWNER_IN, token_id, target.owner_token_hash)):
                 await _note(connection, "application-token.create", f"application-token/{token_id}")
+                for former in await connection.fetch(_END_FORMER_OWNER, target.owner_token_hash):
+                    await _note(connection, "application-token.revoke", f"application-token/{former['id']}")
 
 
 def _changed(tag: str) -> bool:

@@ -115,8 +115,16 @@ def test_destroy_asks_and_without_a_terminal_wants_a_yes(base: Path, capsys: Out
     assert (base / "tenants/demo/server.yml").exists()
 
 
+def test_destroy_without_a_question_wants_the_name(base: Path, capsys: Out) -> None:
+    code, out, err = typed(base, capsys, "destroy", "--yes")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == "Name it: --tenant demo"
+    assert (base / "tenants/demo/secrets.yml").exists()
+    assert typed(base, capsys, "destroy", "--yes", "--dry-run")[0] == 0
+
+
 def test_destroy_removes_it(base: Path, capsys: Out) -> None:
-    code, out, _ = typed(base, capsys, "destroy", "--yes")
+    code, out, _ = typed(base, capsys, "destroy", "--tenant", "demo", "--yes")
     assert (code, out.splitlines()[-1]) == (0, "demo is removed.")
     assert not (base / "tenants/demo").exists()
 

@@ -1,6 +1,5 @@
 """What every engine does with a bundle. An engine joins by a bench: how its bundles of toy services are written."""
 
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +10,12 @@ from typing import Any, Protocol
 import pytest
 
 from sfp_server.engine.base import Engine, Service
-from sfp_server.engine.compose import ComposeEngine
 from sfp_server.engine.embedded import EmbeddedEngine
 from sfp_server.errors import SfpError
 from sfp_server.host.local import LocalHost
-from tests.e2e.machinery.docker import PREFIX, exists
-from tests.fakes import toy_bundle, toy_compose
+from tests.fakes import toy_bundle
+from tests.fakes.compose_bench import ComposeBench
 from tests.fakes.toy_bundle import service
-from tests.fakes.toy_images import Toys
 from tests.waiting import eventually
 
 
@@ -81,47 +78,6 @@ class EmbeddedBench:
 
     def _data(self, bundle: str) -> Path:
         return Path(bundle).parents[1] / "data"
-
-
-class ComposeBench:
-    """Bundles are fetched as they are written, as a start does it. `prefix` keeps this run's projects apart."""
-
-    def __init__(self, base: Path, toys: Toys) -> None:
-        self.engine: Engine = ComposeEngine(LocalHost())
-        self._base = base
-        self._toys = toys
-        self._prefix = f"{PREFIX}i-{secrets.token_hex(3)}"
-        self._written: list[str] = []
-        self._last: dict[str, str] = {}
-
-    def bundle(
-        self, services: Sequence[dict[str, Any]], *, instance: str = "one", env: Mapping[str, str] | None = None
-    ) -> str:
-        folder = self._base / instance / "releases" / str(len(self._written))
-        project, image, shared = f"{self._prefix}-{instance}", self._toys.one, self.files(instance)
-        toy_compose.write(folder, services, project=project, image=image, shared=shared, env=env)
-        self._written.append(str(folder))
-        self._last[instance] = str(folder)
-        for _ in self.engine.fetch(str(folder)):
-            pass
-        return str(folder)
-
-    def files(self, instance: str = "one") -> Path:
-        return self._base / instance / "run"
-
-    def put_data(self, bundle: str) -> None:
-        assert self.has_data(bundle)
-
-    def has_data(self, bundle: str) -> bool:
-        return exists("volume", f"{self._prefix}-{Path(bundle).parents[1].name}_data")
-
-    def image(self, name: str) -> str:
-        return self._toys.one
-
-    def close(self) -> None:
-        for bundle in self._last.values():
-            self.engine.down(bundle, timeout=0)
-            self.engine.remove(bundle)
 
 
 def _embedded(request: pytest.FixtureRequest, base: Path) -> Bench:
@@ -359,6 +315,14 @@ def test_two_instances_stand_side_by_side(bench: Bench) -> None:
     assert row(bench, first, "db").state == "absent"
     assert is_healthy(bench, second, "db")
     assert starts(bench, "db", "two") == 1
+
+
+def test_what_is_fetched_is_what_runs(bench: Bench) -> None:
+    bundle = bench.bundle([counted("db"), service("migrate", job=True)])
+    assert all("\n" not in line for line in bench.engine.fetch(bundle))
+    assert bench.engine.verify(bundle) == []
+    bench.engine.up(bundle)
+    assert bench.engine.verify(bundle) == []
 
 
 def test_no_problems_where_all_is_well(bench: Bench) -> None:

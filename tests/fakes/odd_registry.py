@@ -19,6 +19,7 @@ from typing import Any
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
+_ERRORS = "application/json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
@@ -61,11 +62,11 @@ class _Way(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         kind, _, digest = self.path.rpartition("/")
         if self.way == "sign-in":
-            self._answer(401, "application/json", b'{"errors":[{"code":"UNAUTHORIZED"}]}')
+            self._answer(401, _ERRORS, b'{"errors":[{"code":"UNAUTHORIZED"}]}')
         elif kind.endswith("manifests"):
             self._manifest(digest)
         elif kind.endswith("blobs"):
-            self._blob(self.served.blobs[digest])
+            self._blob(self.served.blobs.get(digest))
         else:
             self._answer(200, "application/json", b"{}")
 
@@ -73,14 +74,15 @@ class _Way(BaseHTTPRequestHandler):
 
     def _manifest(self, digest: str) -> None:
         if self.way == "unknown" or digest not in self.served.documents:
-            self._answer(
-                404, "application/json", b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}'
-            )
+            self._answer(404, _ERRORS, b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}')
             return
         kind, content = self.served.documents[digest]
         self._answer(200, kind, content + b" " if self.way == "other" else content)
 
-    def _blob(self, content: bytes) -> None:
+    def _blob(self, content: bytes | None) -> None:
+        if content is None:
+            self._answer(404, _ERRORS, b'{"errors":[{"code":"BLOB_UNKNOWN"}]}')
+            return
         if self.way == "gone" and len(content) > 1000:
             self.server.shutdown_request(self.request)  # type: ignore[arg-type]
             threading.Thread(target=self.server.shutdown).start()

@@ -256,6 +256,17 @@ def test_a_dry_run_changes_nothing_and_tells_no_secret(base: Path, operation: ob
     assert "hush-hush" not in text
 
 
+def test_a_destroy_that_is_cut_short_still_finds_the_instance(base: Path) -> None:
+    lifecycle.start(site(base))
+    here = site(base, dry=True)
+    lifecycle.destroy(here)
+    *_, clearing, removing = _lines(here)
+    folder = str(here.instance.folder)
+    assert clearing.startswith(f"note run   find {folder} -mindepth 1 -maxdepth 1 '!' -name server.yml '!' -name lock ")
+    assert removing.startswith("note run   rm -rf -- ")
+    assert removing.endswith(folder)
+
+
 def test_a_dry_start_says_every_file_and_command(base: Path) -> None:
     here = site(base, dry=True)
     lifecycle.start(here)

@@ -47,7 +47,7 @@ class World:
     did: list[str] = field(default_factory=list)
 
     def step(
-        self, name: str, error: BaseException | None = None, *, no_return: bool = False, stuck: bool = False
+        self, name: str, error: BaseException | None = None, *, no_return: bool = False, stuck: Exception | None = None
     ) -> Step:
         def do() -> str:
             self.did.append(name)
@@ -57,7 +57,7 @@ class World:
 
         def undo() -> str:
             if stuck:
-                raise SfpError("stuck")
+                raise stuck
             self.did.append(f"un{name}")
             return f"no {name}"
 
@@ -122,12 +122,13 @@ def test_the_step_without_return_is_behind_once_it_has_begun() -> None:
     assert world.did == ["a", "b"]
 
 
-def test_what_cannot_be_undone_stops_no_other() -> None:
+@pytest.mark.parametrize(("stuck", "why"), [(SfpError("stuck"), "stuck"), (OSError("odd"), "OSError: odd")])
+def test_what_cannot_be_undone_stops_no_other(stuck: Exception, why: str) -> None:
     world = World()
-    record, told = go([world.step("a"), world.step("b", stuck=True), world.step("c", SfpError("x"))])
+    record, told = go([world.step("a"), world.step("b", stuck=stuck), world.step("c", SfpError("x"))])
     assert world.did[-2:] == ["unc", "una"]
-    assert "b failed undo: stuck" in record
-    assert "note b could not be undone: stuck" in told
+    assert f"b failed undo: {why}" in record
+    assert f"note b could not be undone: {why}" in told
 
 
 def test_who_was_taken_over_touches_nothing_more() -> None:

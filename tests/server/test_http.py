@@ -13,7 +13,7 @@ from sfp_server.errors import SfpError
 from sfp_server.server import app as application
 from sfp_server.server import logs
 from sfp_server.server.services import Services
-from tests.server.conftest import OWNER_TOKEN, calling
+from tests.server.conftest import OWNER_TOKEN, FreshDatabase, calling
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +89,15 @@ async def test_a_wrong_query_is_a_problem_with_its_parameter(
     assert [error["parameter"] for error in problem["errors"]] == ["limit"]  # type: ignore[attr-defined]
 
 
+async def test_a_body_nested_too_deep_is_a_problem(client: httpx.AsyncClient, owner: Mapping[str, str]) -> None:
+    for depth, status in ((90, 201), (101, 422), (50_000, 400)):
+        nested = "[" * depth + "]" * depth
+        headers = {**owner, "Content-Type": "application/json"}
+        answer = await client.post("tasks", headers=headers, content=f'{{"type":"ping","data":{{"echo":{nested}}}}}')
+        assert answer.status_code == status
+        assert "deep" in answer.text or status == 201
+
+
 async def test_a_body_too_large_is_a_problem(client: httpx.AsyncClient, owner: Mapping[str, str]) -> None:
     content = b'{"name": "' + b"x" * application.LARGEST_BODY + b'"}'
     await _problem(await client.post("application-tokens", headers=owner, content=content), 413, "body-too-large")
@@ -124,6 +133,19 @@ async def test_one_line_a_request_and_never_a_token(
     assert (line["method"], line["status"], line["client"]) == ("GET", 405, "192.0.2.1")
     assert OWNER_TOKEN not in logged.getvalue()
     assert "abc" not in logged.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("192.0.2.7", "192.0.2.7"), ("fe80::1%eth0", "fe80::1"), ("192.0.2.7:4711", ""), ("unknown", "")],
+)
+async def test_an_address_that_is_none_hinders_no_change(
+    app: Litestar, owner: Mapping[str, str], fresh_database: FreshDatabase, said: str, kept: str
+) -> None:
+    async with calling(app, said) as client:
+        answer = await client.post("application-tokens", headers=owner, json={"name": "ci"})
+    assert answer.status_code == 201
+    assert fresh_database.sql("SELECT host(ip) FROM sfp.event WHERE data ->> 'name' = 'ci'") == kept
 
 
 async def test_a_request_keeps_its_id_and_trace(client: httpx.AsyncClient) -> None:

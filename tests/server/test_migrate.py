@@ -90,6 +90,23 @@ async def test_the_owners_token_is_let_in_once_and_stays_revoked(empty: FreshDat
     assert empty.sql("SELECT count(*), count(revoked_at) FROM sfp.application_token") == "1|1"
 
 
+async def test_an_owners_token_that_was_replaced_ends(empty: FreshDatabase) -> None:
+    await migrate.apply(empty.target)
+    empty.sql(f"INSERT INTO sfp.application_token (id, name, hash, role, created_by) "
+              f"VALUES (gen_random_uuid(), 'ci', '{'c' * 64}', 'owner', 'somebody')")  # fmt: skip
+    await migrate.apply(replace(empty.target, owner_token_hash="d" * 64))
+    revoked = empty.sql("SELECT hash FROM sfp.application_token WHERE revoked_at IS NOT NULL")
+    assert revoked == token.digest(OWNER_TOKEN)
+    assert empty.sql("SELECT count(*) FROM sfp.event WHERE action = 'application-token.revoke'") == "1"
+
+
+async def test_a_failure_without_a_transaction_does_not_say_that_nothing_was_kept(empty: FreshDatabase) -> None:
+    text = "-- no transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a ON sfp.event (action);\nSELECT 1/0;\n"
+    with pytest.raises(SfpError) as caught:
+        await migrate.apply(empty.target, migrations=_with(_next(text)))
+    assert caught.value.hint == "A part of this migration may be kept; it is safe to repeat."
+
+
 async def test_an_edited_migration_is_refused(empty: FreshDatabase) -> None:
     await migrate.apply(empty.target)
     first, *rest = packaged()

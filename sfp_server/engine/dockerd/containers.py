@@ -1,7 +1,7 @@
 """Containers as Docker inspects them, and what people are told of a service from them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +11,8 @@ from sfp_server.engine.base import Service
 from sfp_server.engine.dockerd.bundle import Part
 
 PROJECT = "com.docker.compose.project"
-OWN = "sfp.project"
-"""The label of what belongs to an instance and is not made by Compose: sandboxes, and their network."""
+TENANT = "sfp.tenant"
+"""The label of all that belongs to an instance, sandboxes and their network too, which Compose did not make."""
 
 _SERVICE = "com.docker.compose.service"
 _FILES = "com.docker.compose.project.config_files"
@@ -61,7 +61,7 @@ def _container(row: Mapping[str, Any]) -> Container:
         health=(state.get("Health") or {}).get("Status") or "none",
         image=row["Image"],
         reference=config["Image"],
-        file=config["Labels"].get(_FILES, ""),
+        file=config["Labels"].get(_FILES, "").partition(",")[0],
         code=state["ExitCode"],
         restarts=row.get("RestartCount", 0),
         started=_moment(state["StartedAt"]),
@@ -107,13 +107,14 @@ def service(name: str, parts: Sequence[Part], containers: Sequence[Container], n
     )
 
 
-def serving(parts: Sequence[Part], containers: Sequence[Container]) -> list[Part]:
-    """Of the two slots of a service the one that runs, or ran last, or is the first; of other services all."""
+def serving(parts: Sequence[Part], containers: Sequence[Container], named: Set[str] = frozenset()) -> list[Part]:
+    """Of the two slots of a service the one that is named, or else runs, or ran last, or is the first; of other
+    services all."""
     if not parts[0].slot:
         return list(parts)
-    known = {found.key: found for found in sorted(containers, key=_best)}
-    there = [part for part in parts if part.key in known]
-    return [max(there, key=lambda part: _best(known[part.key]), default=parts[0])]
+    found = {one.key: _best(one) for one in sorted(containers, key=_best)}
+    never = (False, False, 0.0)
+    return [max(parts, key=lambda part: (part.key in named, found.get(part.key, never)))]
 
 
 def with_use(row: Service, ids: Sequence[str], used: Mapping[str, Mapping[str, str]]) -> Service:

@@ -13,7 +13,7 @@ from sfp_server.cmd import docker
 from sfp_server.engine import reference
 from sfp_server.engine.dockerd.bundle import Part
 from sfp_server.engine.dockerd.containers import Container
-from sfp_server.engine.dockerd.refusals import refused
+from sfp_server.engine.dockerd.refusals import PULL, refused
 from sfp_server.engine.reference import Reference
 from sfp_server.errors import RemoteError, SfpError
 from sfp_server.host.base import Host, must
@@ -36,6 +36,7 @@ def bring(host: Host, observed: Host, images: Sequence[str]) -> Iterator[str]:
     on, a line at a time. In a dry run `host` is another than the `observed` one, and nothing comes."""
     architecture = _architecture(observed)
     for image in images:
+        _require_pinned(image)
         if held(observed, [image]).get(image) is None:
             yield from _pulled(host, image)
         if host is observed:
@@ -45,13 +46,17 @@ def bring(host: Host, observed: Host, images: Sequence[str]) -> Iterator[str]:
 
 def held(host: Host, images: Sequence[str]) -> Mapping[str, Held]:
     """Of these references, those that the host has under their digest, by the reference as it was given."""
-    pinned = {image: wanted for image in images if (wanted := reference.parse(image)).digest}
-    if not pinned:
-        return {}
-    answer = host.run(docker.inspect("image", [f"{image.name}@{image.digest}" for image in pinned.values()]))
-    there = [_held(row) for row in json.loads(answer.stdout or "[]")]
-    found = {image: _first(there, wanted) for image, wanted in pinned.items()}
+    names = pinned(images)
+    answer = host.run(docker.inspect("image", names)).stdout if names else ""
+    there = [_held(row) for row in json.loads(answer or "[]")]
+    found = {image: _first(there, reference.parse(image)) for image in images}
     return {image: match for image, match in found.items() if match}
+
+
+def pinned(images: Sequence[str]) -> list[str]:
+    """`name@digest` of each that has one: the tag is for people, and Docker may know the image by another."""
+    found = (reference.parse(image) for image in images)
+    return list(dict.fromkeys(f"{image.name}@{image.digest}" for image in found if image.digest))
 
 
 def differences(parts: Sequence[Part], containers: Sequence[Container], images: Mapping[str, Held]) -> list[str]:
@@ -79,7 +84,7 @@ def _pulled(host: Host, image: str) -> Iterator[str]:
                 yield line
             said.append(line)
     except RemoteError:
-        raise refused("\n".join(said), image) from None
+        raise refused("\n".join(said), image, PULL) from None
 
 
 def _is_news(line: str, said: Sequence[str]) -> bool:
@@ -88,9 +93,12 @@ def _is_news(line: str, said: Sequence[str]) -> bool:
     return again and not (said and _TRIES_AGAIN.search(said[-1]))
 
 
-def _require(image: str, found: Held | None, architecture: str) -> None:
+def _require_pinned(image: str) -> None:
     if not reference.parse(image).digest:
         raise SfpError(f"{image} is not pinned by a digest.", "Render the release again: sfp server start")
+
+
+def _require(image: str, found: Held | None, architecture: str) -> None:
     if found is None:
         raise SfpError(f"{image} was pulled, but Docker knows it by another digest.", "Pull it again.")
     if found.architecture != architecture:

@@ -5,6 +5,7 @@ recorded from real ones.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,7 @@ def _refusal(pattern: str, text: str, hint: str) -> Refusal:
     return Refusal(re.compile(pattern, re.IGNORECASE | re.DOTALL), text, hint)
 
 
-REFUSALS: Final = (  # the first that is found counts: from the special to the general
+ANY: Final = (
     _refusal(
         r"permission denied while trying to connect to the docker",
         "this user may not use Docker",
@@ -40,6 +41,10 @@ REFUSALS: Final = (  # the first that is found counts: from the special to the g
         "the disk is full: {about}",
         "Make room where Docker keeps its data, then try again: docker system df; df -h /var/lib/docker",
     ),
+)
+
+PULL: Final = (  # the first that is found counts: from the special to the general
+    *ANY,
     _refusal(
         r"manifest verification failed for digest|unexpected commit digest|layer verification failed for digest",
         "what the registry sent for {about} is not what its digest says",
@@ -77,6 +82,22 @@ REFUSALS: Final = (  # the first that is found counts: from the special to the g
         "Let Docker trust it: /etc/docker/certs.d/{registry}/ca.crt",
     ),
     _refusal(
+        r"pulling fs layer.*(?:connection refused|connection reset|no such host|timeout|EOF|deadline exceeded)"
+        r"|failed to copy: ",
+        "the registry went away in the middle of the pull of {about}",
+        "Try again: what came already is kept.",
+    ),
+    _refusal(
+        r"connection refused|connection reset|no such host|timeout|network is unreachable|no route to host|\bEOF\b"
+        r"|deadline exceeded|request canceled|server misbehaving|temporary failure in name resolution",
+        "the registry does not answer: {about}",
+        "Check its address, and the way there (DNS, proxy, firewall).",
+    ),
+)
+
+START: Final = (
+    *ANY,
+    _refusal(
         r"(?:bind for|failed to bind host port(?: for)?|listen \w+) (?P<host>\S*?):(?P<port>\d+)\b.*?"
         r"(?:already allocated|already in use)",
         "port {port} is taken",
@@ -103,23 +124,16 @@ REFUSALS: Final = (  # the first that is found counts: from the special to the g
         "Update Docker: https://docs.docker.com/engine/install/",
     ),
     _refusal(
-        r"pulling fs layer.*(?:connection refused|connection reset|no such host|timeout|EOF|deadline exceeded)"
-        r"|failed to copy: ",
-        "the registry went away in the middle of the pull of {about}",
-        "Try again: what came already is kept.",
-    ),
-    _refusal(
-        r"connection refused|connection reset|no such host|timeout|network is unreachable|no route to host|\bEOF\b"
-        r"|deadline exceeded|request canceled|server misbehaving|temporary failure in name resolution",
-        "the registry does not answer: {about}",
-        "Check its address, and the way there (DNS, proxy, firewall).",
+        r"exec format error",
+        "an image of this release is not made for this machine's architecture",
+        "Use a release that is, or a machine that fits.",
     ),
 )
 
 
-def explain(said: str, about: str) -> SfpError | None:
+def explain(said: str, about: str, known: Sequence[Refusal] = START) -> SfpError | None:
     """Why Docker refused, where that is known. `about` is the image, or what was done."""
-    for refusal in REFUSALS:
+    for refusal in known:
         if found := refusal.pattern.search(said):
             named = {name: value or "" for name, value in found.groupdict().items()}
             words = {**named, "about": about, "registry": about.partition("/")[0]}
@@ -127,8 +141,8 @@ def explain(said: str, about: str) -> SfpError | None:
     return None
 
 
-def refused(said: str, about: str) -> SfpError:
+def refused(said: str, about: str, known: Sequence[Refusal] = START) -> SfpError:
     """Why Docker refused; its own last words where it says something new."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     last = lines[-1].removeprefix("Error response from daemon: ") if lines else "Docker said nothing"
-    return explain(said, about) or SfpError(f"{about} failed: {last}")
+    return explain(said, about, known) or SfpError(f"{about} failed: {last}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sfp_server.cmd import compose, docker
 from sfp_server.cmd.base import Cmd
-from sfp_server.engine.dockerd.refusals import explain
+from sfp_server.engine.dockerd.refusals import ANY, explain
 from sfp_server.errors import RemoteError
 from sfp_server.host.base import Host, Result
 
@@ -58,8 +58,8 @@ def _server(text: str) -> str:
 
 def _why(found: Result) -> str:
     said = found.stderr or found.stdout
-    error = explain(said, "docker version")
-    return f"{error.message.rstrip('.')}; {error.hint}" if error else f"Docker does not answer: {said.strip()}"
+    error = explain(said, "docker version", ANY)
+    return f"{error.message} {error.hint}" if error else f"Docker does not answer: {said.strip()}"
 
 
 def _asked(host: Host, command: Cmd) -> Result:

@@ -16,7 +16,7 @@ from sfp_server.server.http.pages import Page
 class NewToken(Struct, forbid_unknown_fields=True, rename="camel"):
     """A token to make. It ends after `expiresIn` days."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
     expires_in: Annotated[int, Meta(ge=1, le=3650)] = 30
     role: Literal["owner", "member", "application"] = "application"
 

@@ -32,6 +32,7 @@ def handlers() -> ExceptionHandlersMap:
         Unavailable: lambda request, error: _respond(request, problems.unavailable()),
         UsageError: lambda request, error: _respond(request, Problem(422, "invalid", "Not valid", error.message)),
         ValidationException: lambda request, error: _respond(request, _invalid(error)),
+        RecursionError: lambda request, error: _respond(request, _too_deep()),
         HTTPException: lambda request, error: _respond(request, _from_http(error)),
         Exception: _unexpected,
     }
@@ -54,6 +55,10 @@ def _from_http(error: HTTPException) -> Problem:
         return problems.internal()
     slug, detail = _BY_STATUS.get(status, ("bad-request", error.detail))
     return Problem(status, slug, HTTPStatus(status).phrase, detail, headers=error.headers)
+
+
+def _too_deep() -> Problem:
+    return Problem(400, "bad-request", "Bad Request", "the body is nested too deep")
 
 
 def _invalid(error: ValidationException) -> Problem:

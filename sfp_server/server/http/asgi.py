@@ -1,6 +1,7 @@
 """The shape of an ASGI application, and the few things that every layer needs of it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 import msgspec
@@ -22,9 +23,13 @@ def header(scope: Mapping[str, Any], name: bytes) -> str:
 
 
 def client_address(scope: Mapping[str, Any]) -> str:
-    """Where the request came from: the peer, or what a trusted proxy said of it."""
+    """Where the request came from: the peer, or what a trusted proxy said of it. Nothing where that is no IP address
+    (some proxies add a port, and a client at their place may say anything): audit entries hold addresses only."""
     client = scope.get("client")
-    return client[0] if client else ""
+    try:
+        return str(ip_address(client[0].partition("%")[0])) if client else ""
+    except ValueError:
+        return ""
 
 
 def request_id(scope: Mapping[str, Any]) -> str:

@@ -51,8 +51,8 @@ def policies(rate: int) -> Policies:
 class RateLimit:
     """`RateLimit` and `RateLimit-Policy` fields (draft-ietf-httpapi-ratelimit-headers-11), 429 with `Retry-After`.
 
-    Guessing tokens is limited by address. A token that was good lately in this process is not held up by what others
-    behind the same address do.
+    Guessing tokens is limited by address, and so is a token until it was found good. One that was good lately in this
+    process is not held up by what others behind the same address do.
     """
 
     def __init__(self, app: App, limits: Limits, policies: Policies) -> None:
@@ -73,22 +73,26 @@ class RateLimit:
             return
         status = await _status_of(self._app, scope, receive, sending)
         if presented:
-            await self._learn(address, presented, status)
+            await self._learn(address, presented, status, scope.get("user") is not None)
 
     async def _verdict(self, address: str, presented: str) -> Verdict:
         if presented not in self._good and presented:
             failures = await self._limits.take(address, self._policies.failures, 0)
             if failures.remaining < 1:
                 return Verdict(failures.policy, False, failures.used)
+            unknown = await self._limits.take(address, self._policies.address)
+            if not unknown.allowed:
+                return unknown
         if presented:
             return await self._limits.take(presented, self._policies.token)
         return await self._limits.take(address, self._policies.address)
 
-    async def _learn(self, address: str, presented: str, status: int) -> None:
+    async def _learn(self, address: str, presented: str, status: int, verified: bool) -> None:
+        """`verified`: somebody looked at the token, and it holds. (Where no route is, nobody looks.)"""
         if status == 401:
             self._good.pop(presented, None)
             await self._limits.take(address, self._policies.failures)
-        elif status and presented not in self._good:
+        elif verified and presented not in self._good:
             self._good[presented] = None
             if len(self._good) > _MOST_TRUSTED:
                 del self._good[next(iter(self._good))]

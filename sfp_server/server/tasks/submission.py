@@ -1,7 +1,7 @@
 """What may be submitted: the body of a request becomes a task, or all that is wrong with it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Protocol
 
@@ -14,6 +14,7 @@ from sfp_server.server.tasks.model import MOST_ATTEMPTS, NewTask, WorkerClass
 
 LONGEST_TIMEOUT: Final = 24 * 3600  # seconds
 _LONGEST_KEY: Final = 255
+_DEEPEST: Final = 100  # lists and objects in one another: every program on the way to the sandbox has to read them
 
 
 class RetryConfig(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -58,6 +59,8 @@ def checked(who: Principal, asked: SubmitTask, types: Mapping[str, Type], defaul
     if asked.type not in types:
         raise refusals.unknown_type(asked.type, types)
     _permitted(who, asked, types[asked.type])
+    if _depth_exceeds(asked.data, _DEEPEST):
+        raise refusals.invalid([("/data", f"must not be nested deeper than {_DEEPEST}")])
     data, description, place = _unwrapped(asked.data)
     problems = [(place + pointer, message) for pointer, message in types[asked.type].validate(data)]
     if description is not None and (not isinstance(description, str) or "\0" in description or len(description) > 1000):
@@ -98,3 +101,17 @@ def _unwrapped(data: Any) -> tuple[Any, Any, str]:
     if isinstance(data, dict) and "value" in data and data.keys() <= {"value", "description"}:
         return data["value"], data.get("description"), "/data/value"
     return data, None, "/data"
+
+
+def _depth_exceeds(data: Any, most: int) -> bool:
+    """Whether lists and objects stand in one another more than `most` deep. Level by level, so it recurses nowhere."""
+    level = [data]
+    for _ in range(most):
+        level = [item for holder in level for item in _held(holder)]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def _held(holder: Any) -> Collection[Any]:
+    if isinstance(holder, dict):
+        return holder.values()
+    return holder if isinstance(holder, list) else ()

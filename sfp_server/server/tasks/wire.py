@@ -165,7 +165,7 @@ def _cursor(event: int) -> str:
 def _error_of(said: Mapping[str, Any] | None) -> TaskError | None:
     if said is None:
         return None
-    hint, code = said.get("hint"), said.get("code")
+    hint, code = said.get("hint"), said.get("exitCode")
     return TaskError(
         message=str(said.get("message", "")),
         cause=said.get("cause"),

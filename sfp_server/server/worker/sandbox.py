@@ -210,13 +210,16 @@ class ProcessSandboxes:
         await asyncio.gather(*(sandbox.kill(0) for sandbox in [*self.running.values()]))
 
     async def _watch(self) -> None:
-        """Kill what is above its limits. One look at /proc serves all sandboxes."""
+        """Kill what is above its limits. One look at /proc serves all sandboxes, and none waits for the end of another:
+        that of a process which the kernel holds may never come."""
+        ending: dict[Key, asyncio.Future[None]] = {}
         while True:
             await asyncio.sleep(_WATCH)
+            ending = {key: end for key, end in ending.items() if not end.done()}
             family = process.children() if self.running else {}
-            for sandbox in [*self.running.values()]:
-                if reason := sandbox.exceeded(family):
-                    await sandbox.kill(0, reason)
+            for key, sandbox in [*self.running.items()]:
+                if key not in ending and (reason := sandbox.exceeded(family)):
+                    ending[key] = asyncio.ensure_future(sandbox.kill(0, reason))
 
     def _remove_leftovers(self) -> None:
         process.end(lambda: process.marked(MARK, f"{self.mark}/"))
@@ -252,7 +255,7 @@ class ProcessSandboxes:
         return works
 
     async def _start(self, order: Order, mode: Mode) -> ProcessSandbox:
-        mark = f"{self.mark}/{order.task}/{order.lease}"
+        mark = f"{self.mark}/{order.task}/{order.lease}/"  # closed, so that lease 1 is no part of lease 10
         folder = self._folder / f"{order.task}-{order.lease}"
         uid = _FIRST_UID + next(self._uids) % _UIDS if mode == "user" else 1000
         environment = {**_environment(self._programs.path(), mark), **self._lent(mode, uid, folder, order.limits)}

@@ -51,6 +51,11 @@ async def test_revoking_again_changes_nothing_and_an_unknown_one_is_not_found(
         assert (await client.delete(f"{PATH}/{unknown}", headers=owner)).status_code == 404
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "\x1b[31mred", "two\nlines"])
+async def test_a_name_is_one_line_of_text(client: httpx.AsyncClient, owner: Mapping[str, str], name: str) -> None:
+    assert (await client.post(PATH, headers=owner, json={"name": name})).status_code == 422
+
+
 async def test_the_last_owner_token_stays(
     client: httpx.AsyncClient, owner: Mapping[str, str], fresh_database: FreshDatabase
 ) -> None:

@@ -119,3 +119,18 @@ async def test_guessing_tokens_ends_soon_and_hurts_only_the_guesser(
     assert (await client.get("application-tokens", headers=owner)).status_code == 200
     async with calling(app, "192.0.2.2") as other:
         assert (await other.get("ping", headers=guesses[-1])).status_code == 401
+
+
+async def test_a_token_that_nobody_verified_counts_for_its_address(narrow: Litestar) -> None:
+    async with calling(narrow) as client:
+        guesses = [{"Authorization": f"Bearer {token.new_token()}"} for _ in range(61)]
+        answers = [await client.get("no/such/thing", headers=guess) for guess in guesses]
+    assert [answer.status_code for answer in answers[-2:]] == [404, 429]
+    assert answers[-1].headers["ratelimit-policy"].startswith('"address"')
+
+
+async def test_a_token_is_not_trusted_for_an_address_that_is_none(client: httpx.AsyncClient) -> None:
+    guesses = [{"Authorization": f"Bearer {token.new_token()}"} for _ in range(11)]
+    for guess in guesses:
+        await client.get("no/such/thing", headers=guess)
+    assert [(await client.get("ping", headers=guess)).status_code for guess in guesses] == [401] * 10 + [429]

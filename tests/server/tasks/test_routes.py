@@ -155,10 +155,13 @@ async def test_cancel_waiting_running_and_finished(api: httpx.AsyncClient, servi
 
 async def test_failed_attempts_and_their_reasons_are_kept(api: httpx.AsyncClient, services: Services) -> None:
     id = await _submit(api, retryConfig={"attempts": 1})
-    error = {"message": "no such repository", "hint": "check the address", "code": 128}
+    error = {"message": "no such repository", "hint": "check the address", "exitCode": 128}
     await services.tasks.finish(await _claimed(services), Outcome("failed", error=error, retry=True))
     status = (await api.get(f"tasks/{id}/status")).json()
-    assert (status["status"], status["error"]) == ("failed", {**error, "cause": "error"})
+    assert (status["status"], status["error"]) == (
+        "failed",
+        {"message": "no such repository", "hint": "check the address", "code": 128, "cause": "error"},
+    )
     (attempt,) = (await api.get(f"tasks/{id}/attempts")).json()["items"]
     assert (attempt["attempt"], attempt["outcome"], attempt["cause"], attempt["worker"]) == (1, "failed", "error", "w")
     assert (await api.get(f"tasks/{id}/result")).json()["error"]["message"] == "no such repository"

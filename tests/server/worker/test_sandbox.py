@@ -300,3 +300,35 @@ def _shell(script: str) -> dict[str, object]:
 
 def _lives(pid: int) -> bool:
     return pid in {child for children in process.children().values() for child in children}
+
+
+async def test_the_end_of_one_lease_is_not_that_of_another(stand: Stand) -> None:
+    """Lease 10 is not a part of lease 1, though its number begins so."""
+    async with stand.client.launch("t", 10, _shell("sleep 1; echo still here"), ROOMY) as later:
+        frames = later.frames()
+        assert (await anext(frames)).kind == "o"
+        async with stand.client.launch("t", 1, _shell("true"), ROOMY) as first:
+            assert [frame async for frame in first.frames()][-1].kind == "x"
+        said = b"".join([frame.payload async for frame in frames])
+    assert b"still here" in said
+
+
+async def test_a_sandbox_that_does_not_end_keeps_no_other_above_its_limits(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Held:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def exceeded(self, family: object) -> str:
+            return "memory"
+
+        async def kill(self, grace: float, reason: str) -> None:
+            asked.append(self.name)
+            await asyncio.Event().wait()
+
+    sandboxes = ProcessSandboxes("demo", tmp_path, isolation.programs(None), print)
+    sandboxes.running = {(name, 1): Held(name) for name in "ab"}  # type: ignore[misc]
+    watching = asyncio.ensure_future(sandboxes._watch())
+    await soon(lambda: asked == ["a", "b"])
+    watching.cancel()
