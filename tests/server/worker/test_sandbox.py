@@ -126,7 +126,7 @@ async def test_nothing_is_left_after_it(stand: Stand) -> None:
 
 async def test_what_runs_on_in_the_background_ends_with_it(stand: Stand) -> None:
     script = ESCAPE.removesuffix("time.sleep(300)\n")
-    heard = await stand.run("command", _python(script)["data"])
+    heard = await stand.run("command", _python(script, stand.isolation)["data"])
     assert heard.end.reason == "exited"
     assert stand.alive() == []
 
@@ -134,7 +134,7 @@ async def test_what_runs_on_in_the_background_ends_with_it(stand: Stand) -> None
 @pytest.mark.parametrize("grace", [0, 5])
 async def test_a_kill_takes_the_whole_tree(stand: Stand, grace: float) -> None:
     before = set(stand.processes())
-    async with stand.client.launch("t", 1, _python(ESCAPE), ROOMY):
+    async with stand.client.launch("t", 1, _python(ESCAPE, stand.isolation), ROOMY):
         await soon(lambda: len(set(stand.processes()) - before) >= 5)
         tree = set(stand.processes()) - before
         assert await stand.client.kill("t", 1, grace)
@@ -183,7 +183,7 @@ async def test_a_fork_bomb_goes_off_inside(strict: Stand) -> None:
     if strict.isolation != "user":
         pytest.skip("only a user of its own can have a limit that is faster than us")
     bomb = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass"
-    heard = await strict.run("command", _python(bomb)["data"], Limits(1 << 30, 40, 60))
+    heard = await strict.run("command", _python(bomb, strict.isolation)["data"], Limits(1 << 30, 40, 60))
     assert heard.end.reason == "pids"
     assert strict.alive() == []
 
@@ -288,10 +288,9 @@ def _program(folder: Path, kind: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def _python(script: str) -> dict[str, object]:
-    interpreter = str(isolation.programs(None).python)
-    argv = ["sh", "-c", 'exec "$(command -v "$0" || command -v python3)" -c "$1"', interpreter, script]
-    return {"type": "command", "data": {"argv": argv}}
+def _python(script: str, kind: str = "") -> dict[str, object]:
+    interpreter = "python3" if kind == "docker" else str(isolation.programs(None).python)
+    return {"type": "command", "data": {"argv": [interpreter, "-c", script]}}
 
 
 def _shell(script: str) -> dict[str, object]:
