@@ -13,72 +13,20 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import aiodocker
-import aiohttp
 from aiodocker.containers import DockerContainer
-from aiodocker.stream import Stream
 
 from sfp_server.errors import SfpError
 from sfp_server.server.worker import template
+from sfp_server.server.worker.attached import LOST, Attached
 from sfp_server.server.worker.sandbox import Exit, Key, Order, Reason, exit_of
 from sfp_server.server.worker.template import Template
 
 T = TypeVar("T")
 
 SOCKET: Final = "unix:///var/run/docker.sock"
-_BUFFER: Final = 64 * 1024  # bytes of one stream; when they are not read, the sandbox waits
 _PAUSE: Final = 0.5  # seconds until the engine is asked once more
 _PATIENCE: Final = 10.0  # seconds for a kill to show
 _UNREACHED: Final = 900  # aiodocker's own status: nobody behind the socket
-_STREAMS: Final = {1: "stdout", 2: "stderr"}
-_LOST = (aiohttp.ClientError, OSError)
-
-
-class _Valve(asyncio.ReadTransport):
-    """What a StreamReader holds on to when it has enough."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._open = asyncio.Event()
-        self._open.set()
-
-    def pause_reading(self) -> None:
-        self._open.clear()
-
-    def resume_reading(self) -> None:
-        self._open.set()
-
-    async def opened(self) -> None:
-        await self._open.wait()
-
-
-class Attached:
-    """Both streams of a container, taken apart; no more is fetched than is read. And the feeding of its input."""
-
-    def __init__(self, attached: Stream, feeding: asyncio.Future[None]) -> None:
-        self._attached = attached
-        self._feeding = feeding
-        self._valves = {name: _Valve() for name in _STREAMS.values()}
-        self.readers = {name: asyncio.StreamReader(_BUFFER) for name in _STREAMS.values()}
-        for name, reader in self.readers.items():
-            reader.set_transport(self._valves[name])
-        self._flowing = asyncio.ensure_future(self._flow())
-
-    async def close(self) -> None:
-        self._flowing.cancel()
-        self._feeding.cancel()
-        await asyncio.wait({self._flowing, self._feeding})
-        await self._attached.close()
-
-    async def _flow(self) -> None:
-        try:
-            with contextlib.suppress(*_LOST):
-                while message := await self._attached.read_out():
-                    name = _STREAMS[message.stream]
-                    self.readers[name].feed_data(message.data)
-                    await self._valves[name].opened()
-        finally:
-            for reader in self.readers.values():
-                reader.feed_eof()
 
 
 class DockerSandbox:
@@ -139,7 +87,7 @@ class DockerSandbox:
         condemned.cancel()
 
     async def _signal(self, name: str) -> None:
-        with contextlib.suppress(aiodocker.DockerError, *_LOST):
+        with contextlib.suppress(aiodocker.DockerError, *LOST):
             await self._container.kill(signal=name)
 
 
@@ -216,7 +164,7 @@ class DockerSandboxes:
             heard = events.subscribe(filters=told)
             while (event := await heard.get()) is not None:
                 self._condemn(event["Actor"]["ID"])
-            with contextlib.suppress(aiodocker.DockerError, *_LOST):  # why it came to its end
+            with contextlib.suppress(aiodocker.DockerError, *LOST):  # why it came to its end
                 await events.stop()
             await asyncio.sleep(_PAUSE)
 
@@ -274,7 +222,7 @@ async def remove(container: DockerContainer) -> None:
 
 async def _feed(container: DockerContainer, document: bytes) -> None:
     """Give it its input; one that ended before it read shows in how it ended."""
-    with contextlib.suppress(aiodocker.DockerError, *_LOST):
+    with contextlib.suppress(aiodocker.DockerError, *LOST):
         async with container.attach(stdin=True) as inlet:
             await inlet.write_in(document)
 
@@ -302,7 +250,7 @@ async def _persistently(call: Callable[[], Awaitable[T]]) -> T:
         except aiodocker.DockerError as error:
             if error.status != _UNREACHED:
                 raise
-        except (*_LOST, ValueError):  # ValueError: an answer that was cut off
+        except (*LOST, ValueError):  # ValueError: an answer that was cut off
             pass
         await asyncio.sleep(_PAUSE)
 
@@ -312,7 +260,7 @@ def _understood() -> Iterator[None]:
     """The engine's trouble in one sentence."""
     try:
         yield
-    except (aiodocker.DockerError, *_LOST) as error:
+    except (aiodocker.DockerError, *LOST) as error:
         if isinstance(error, aiodocker.DockerError) and error.status != _UNREACHED:
             raise SfpError(f"Docker refused: {error.message}") from error
         hint = "Is it running, and may the launcher open its socket?"

@@ -16,7 +16,8 @@ from sfp_server import __version__
 from sfp_server.errors import SfpError
 from sfp_server.server import logs, settings
 from sfp_server.server.worker import isolation, wire
-from sfp_server.server.worker.sandbox import Key, Limits, Order, ProcessSandboxes, Sandbox, Sandboxes
+from sfp_server.server.worker.bubblewrap import ProcessSandboxes
+from sfp_server.server.worker.sandbox import Key, Limits, Order, Sandbox, Sandboxes
 from sfp_server.server.worker.types import TYPES
 
 Say = Callable[..., None]

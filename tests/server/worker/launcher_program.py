@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sfp_server import __version__
 from sfp_server.server.worker import isolation
+from sfp_server.server.worker.bubblewrap import ProcessSandboxes
 from sfp_server.server.worker.launcher import Launcher, Rules, serve
-from sfp_server.server.worker.sandbox import ProcessSandboxes
 from sfp_server.server.worker.types import TYPES
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from sfp_server import __version__
 from sfp_server.server.worker import isolation, process, template
+from sfp_server.server.worker.bubblewrap import MARK, ProcessSandboxes
 from sfp_server.server.worker.docker import DockerSandboxes
 from sfp_server.server.worker.launch import Ended, LauncherClient, ended
 from sfp_server.server.worker.launcher import Launcher, Rules
-from sfp_server.server.worker.sandbox import MARK, Limits, ProcessSandboxes, Sandboxes
+from sfp_server.server.worker.sandbox import Limits, Sandboxes
 from sfp_server.server.worker.template import Template
 from sfp_server.server.worker.types import TYPES
 from tests.e2e.machinery.docker import docker, remove

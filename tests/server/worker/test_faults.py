@@ -17,8 +17,8 @@ from sfp_server.server.tasks.doorbell import Silence
 from sfp_server.server.tasks.service import Backoff, Tasks
 from sfp_server.server.tasks.submission import RetryConfig, SubmitTask
 from sfp_server.server.worker import isolation, process
+from sfp_server.server.worker.bubblewrap import MARK, ProcessSandboxes
 from sfp_server.server.worker.launch import LauncherClient
-from sfp_server.server.worker.sandbox import MARK, ProcessSandboxes
 from sfp_server.server.worker.types import TYPES
 from tests.server.conftest import CONFIG_VERSION, FreshDatabase
 from tests.server.programs import API_PASSWORD, PostgresServer, RedisServer

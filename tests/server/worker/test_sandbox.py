@@ -13,8 +13,9 @@ import pytest
 from sfp_server import __version__
 from sfp_server.errors import SfpError
 from sfp_server.server.worker import isolation, process
+from sfp_server.server.worker.bubblewrap import MARK, ProcessSandboxes
 from sfp_server.server.worker.launch import LauncherClient
-from sfp_server.server.worker.sandbox import MARK, Limits, ProcessSandboxes
+from sfp_server.server.worker.sandbox import Limits
 from tests.server.worker.stand import ROOMY, Stand, soon, standing
 
 # What the machine's root may write without any capability.
@@ -24,15 +25,15 @@ pytestmark = pytest.mark.anyio
 
 # A tree of processes that do all to be forgotten: sessions of their own, parents that end, a cleared environment.
 ESCAPE = """
-import os, sys, time
+import os, signal, sys
 for _ in range(3):
     if os.fork() == 0:
         os.setsid()
         if os.fork():
             os._exit(0)
         os.close(1), os.close(2)
-        os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(300)"], {})
-time.sleep(300)
+        os.execve(sys.executable, [sys.executable, "-c", "import signal; signal.pause()"], {})
+signal.pause()
 """
 
 
@@ -125,7 +126,7 @@ async def test_nothing_is_left_after_it(stand: Stand) -> None:
 
 
 async def test_what_runs_on_in_the_background_ends_with_it(stand: Stand) -> None:
-    script = ESCAPE.removesuffix("time.sleep(300)\n")
+    script = ESCAPE.removesuffix("signal.pause()\n")
     heard = await stand.run("command", _python(script, stand.isolation)["data"])
     assert heard.end.reason == "exited"
     assert stand.alive() == []
@@ -262,7 +263,7 @@ async def test_an_ordinary_user_has_sandboxes_too(tmp_path: Path) -> None:
     program = (
         "import asyncio, json, pathlib\n"
         "from sfp_server.server.worker import isolation\n"
-        "from sfp_server.server.worker.sandbox import *\n"
+        "from sfp_server.server.worker.bubblewrap import *\n"
         "async def main():\n"
         "    boxes = ProcessSandboxes('u', pathlib.Path('run/s'), isolation.programs(None), print)\n"
         "    async with boxes.opened() as mode:\n"
