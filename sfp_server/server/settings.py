@@ -28,7 +28,7 @@ class Settings:
     deployment: str = "self"
     public_url: str = ""
     listen: tuple[str, int] = ("127.0.0.1", 3029)
-    trusted_proxies: str = "127.0.0.1"
+    trusted_proxies: str = "none"  # whose word on a client's address counts; "none" is the address of nobody
     rate_limit: int = 100
     database_url: str = ""
     database_admin_url: str = ""

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -40,19 +42,26 @@ def listening(environment: Mapping[str, str]) -> Mapping[str, str]:
     return {**environment, "SFP_LISTEN": f"127.0.0.1:{_free_port()}"}
 
 
-@pytest.fixture
-def api(listening: Mapping[str, str], tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    with (tmp_path / "log").open("wb") as log:
+@contextmanager
+def _started(environment: Mapping[str, str], folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "sfp_server.server", "api"],
-            env={"PATH": os.environ["PATH"], **listening},
+            env={"PATH": os.environ["PATH"], **environment},
             stderr=log,
         )
-        eventually(lambda: _serves(process, listening, tmp_path), 30)
-        yield process
-        if process.poll() is None:
+        try:
+            eventually(lambda: _serves(process, environment, folder), 30)
+            yield process
+        finally:
             process.kill()
-        process.wait()
+            process.wait()
+
+
+@pytest.fixture
+def api(listening: Mapping[str, str], tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    with _started(listening, tmp_path) as process:
+        yield process
 
 
 def _serves(process: "subprocess.Popen[bytes]", environment: Mapping[str, str], folder: Path) -> bool:
@@ -72,19 +81,32 @@ def test_it_serves_and_ends_when_asked(
 ) -> None:
     assert _run(listening, "healthy", "api").returncode == 0
     with httpx.Client(headers=OWNER) as client:
-        forwarded = {"X-Forwarded-For": "203.0.113.9"}
-        assert client.get(_url(listening, "application-tokens"), headers=forwarded).status_code == 200
+        assert client.get(_url(listening, "application-tokens")).status_code == 200
         # Open, and idle: it is not waited for.
         began = time.monotonic()
         api.send_signal(signal.SIGTERM)
         assert api.wait(15) == 0
     assert time.monotonic() - began < 10
-    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    requests = [line for line in lines if line["message"] == "request"]
-    seen = [(line["method"], line["path"], line["status"], line["client"]) for line in requests]
-    assert ("GET", "/sfp/api/application-tokens", 200, "203.0.113.9") in seen
+    seen = [(line["method"], line["path"], line["status"]) for line in _requests(tmp_path)]
+    assert ("GET", "/sfp/api/application-tokens", 200) in seen
     assert OWNER_TOKEN not in (tmp_path / "log").read_text()
     assert _run(listening, "healthy", "api").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("trusted", "believed"), [({}, "127.0.0.1"), ({"SFP_TRUSTED_PROXIES": "127.0.0.1"}, "203.0.113.9")]
+)
+def test_only_a_proxy_that_is_trusted_says_where_a_request_came_from(
+    listening: Mapping[str, str], tmp_path: Path, trusted: Mapping[str, str], believed: str
+) -> None:
+    with _started({**listening, **trusted}, tmp_path):
+        httpx.get(_url(listening, "config"), headers={"X-Forwarded-For": "203.0.113.9"})
+    assert [line["client"] for line in _requests(tmp_path) if line["path"] == "/sfp/api/config"] == [believed]
+
+
+def _requests(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    return [line for line in lines if line["message"] == "request"]
 
 
 def test_a_body_that_only_says_it_is_large_is_refused(
