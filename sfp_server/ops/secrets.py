@@ -44,7 +44,8 @@ _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _VERSION_KEY = "secrets_version"
 _HEAD = """\
 # The secrets of {tenant}. Keep them for yourself, and a copy where you keep such things: without them the data
-# of this instance cannot be opened. Made by sfp server init; a value that is changed here takes effect at start.
+# of this instance cannot be opened. Made by sfp server init. A value that is changed here takes effect at start, but
+# for database-admin-password: PostgreSQL keeps the one that its data was made with.
 """
 
 
